@@ -1,0 +1,124 @@
+use super::*;
+
+const MINIMAL: &str = r#"
+format_version = 1
+name = "m"
+task = "detect"
+family = "yolox"
+variant = "fp32"
+[input]
+kind = "image"
+width = 416
+height = 416
+resize = { mode = "letterbox", anchor = "top-left", fill = 114 }
+channels = "bgr"
+[decode]
+kind = "detect"
+head = { layout = "yolox-grid", strides = [8, 16, 32] }
+labels = "labels.txt"
+min_score = 0.3
+iou = 0.45
+max_boxes = 100
+[[variants]]
+name = "fp32"
+scheme = "fp32"
+graphs = { model = "model.onnx" }
+"#;
+
+#[test]
+fn written_text_is_read_back_equal() {
+    let manifest = Manifest::from_toml(MINIMAL).unwrap();
+    assert_eq!(
+        Manifest::from_toml(&manifest.to_toml().unwrap()).unwrap(),
+        manifest
+    );
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    struct Case {
+        name: &'static str,
+        from: &'static str,
+        to: &'static str,
+        says: &'static str,
+    }
+    let cases = [
+        Case {
+            name: "newer format",
+            from: "version = 1",
+            to: "version = 9",
+            says: "version 9",
+        },
+        Case {
+            name: "unknown key",
+            from: "family",
+            to: "famly",
+            says: "famly",
+        },
+        Case {
+            name: "nested key",
+            from: "iou",
+            to: "iuo",
+            says: "iuo",
+        },
+        Case {
+            name: "image key",
+            from: "channels",
+            to: "chanels",
+            says: "chanels",
+        },
+        Case {
+            name: "no variant",
+            from: "variant = \"fp32\"",
+            to: "variant = \"x\"",
+            says: "`x`",
+        },
+        Case {
+            name: "parent path",
+            from: "labels.txt",
+            to: "../labels.txt",
+            says: "../labels",
+        },
+        Case {
+            name: "root path",
+            from: "model.onnx",
+            to: "/etc/passwd",
+            says: "/etc/passwd",
+        },
+        Case {
+            name: "score range",
+            from: "0.3",
+            to: "1.3",
+            says: "min_score",
+        },
+        Case {
+            name: "task",
+            from: "\"detect\"",
+            to: "\"detekt\"",
+            says: "detekt",
+        },
+        Case {
+            name: "not toml",
+            from: "[input]",
+            to: "[input",
+            says: "line",
+        },
+        Case {
+            name: "zero width",
+            from: "width = 416",
+            to: "width = 0",
+            says: "width",
+        },
+    ];
+    for case in cases {
+        let text = MINIMAL.replacen(case.from, case.to, 1);
+        assert_ne!(text, MINIMAL, "{}: the case changes nothing", case.name);
+        let error = Manifest::from_toml(&text).unwrap_err().to_string();
+        assert!(error.contains(case.says), "{}: {error}", case.name);
+        assert!(
+            !error.contains('\n'),
+            "{}: more than one line: {error}",
+            case.name
+        );
+    }
+}
