@@ -97,7 +97,7 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// recipe's own paths where the caller has the model elsewhere.
+    /// The manifest under which the recipe's graphs run without conversion.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the recipe describes a checkpoint, which must be converted first.
