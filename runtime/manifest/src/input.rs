@@ -148,6 +148,16 @@ pub struct VadSpec {
 }
 
 impl Input {
+    /// The kind as it stands in `bundle.toml`: `text`, `image`, `audio` or `tensors`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Image(_) => "image",
+            Self::Audio(_) => "audio",
+            Self::Tensors => "tensors",
+        }
+    }
+
     /// The files this section names.
     pub(crate) fn files(&self) -> Vec<&str> {
         match self {

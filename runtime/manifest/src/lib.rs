@@ -210,6 +210,16 @@ impl Manifest {
             })
     }
 
+    /// Every path the manifest names: graphs of all variants, tokenizer, labels. Each once.
+    pub fn paths(&self) -> Vec<&str> {
+        let graphs = self.variants.iter().flat_map(|v| v.graphs.values()).map(String::as_str);
+        let mut paths: Vec<_> =
+            graphs.chain(self.input.files()).chain(self.decode.files()).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        paths
+    }
+
     fn check(&self) -> Result<(), Error> {
         if self.format_version == 0 {
             return Err(Error::Invalid("format_version 0 was never written".into()));

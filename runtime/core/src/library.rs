@@ -1,0 +1,305 @@
+//! The ONNX Runtime shared library: found, checked and loaded once per process.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock};
+
+use crate::error::{Error, Result, one_line};
+
+/// What holds for the whole process, because ONNX Runtime has one environment per process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RuntimeOptions {
+    /// The ONNX Runtime library; searched for when not given, see [`Runtime::find`].
+    pub library: Option<PathBuf>,
+    /// Threads of the one pool that all sessions share; the physical cores when not given.
+    pub threads: Option<usize>,
+}
+
+impl RuntimeOptions {
+    /// Sets the number of threads of the shared pool.
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+}
+
+/// The loaded library and its one environment.
+pub struct Runtime {
+    pub(crate) environment: ort::environment::Environment,
+    path: PathBuf,
+    threads: usize,
+}
+
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+static START: Mutex<()> = Mutex::new(());
+
+#[cfg(target_os = "macos")]
+const NAMES: [&str; 2] = ["libonnxruntime.dylib", "libonnxruntime.1.dylib"];
+#[cfg(windows)]
+const NAMES: [&str; 1] = ["onnxruntime.dll"];
+#[cfg(not(any(target_os = "macos", windows)))]
+const NAMES: [&str; 2] = ["libonnxruntime.so", "libonnxruntime.so.1"];
+
+impl Runtime {
+    /// The runtime, started with defaults if nothing started it yet.
+    ///
+    /// # Errors
+    /// [`Error::Library`] when the library cannot be found, read or loaded.
+    pub fn get() -> Result<&'static Self> {
+        match RUNTIME.get() {
+            Some(runtime) => Ok(runtime),
+            None => Self::start(&RuntimeOptions::default()),
+        }
+    }
+
+    /// Starts the runtime with options. Starting it again returns what runs already.
+    ///
+    /// Sets `ORT_DISABLE_TELEMETRY=1` in the process's environment first: official builds of ONNX
+    /// Runtime from 1.29 on send telemetry otherwise. In a threaded host that calls `setenv` or
+    /// `getenv` elsewhere, set the variable before the threads start.
+    ///
+    /// # Errors
+    /// [`Error::Library`] when the library cannot be found, read or loaded, or when the runtime is
+    /// up with a different number of threads.
+    pub fn start(options: &RuntimeOptions) -> Result<&'static Self> {
+        let _one_at_a_time = lock(&START);
+        if let Some(runtime) = RUNTIME.get() {
+            return match options.threads {
+                Some(threads) if threads != runtime.threads => Err(Error::Library(format!(
+                    "ONNX Runtime already runs with {} threads in this process; start it with \
+                     {threads} before the first model is opened",
+                    runtime.threads
+                ))),
+                _ => Ok(runtime),
+            };
+        }
+        let path = match &options.library {
+            Some(path) => path.clone(),
+            None => Self::find()?,
+        };
+        let threads = options
+            .threads
+            .unwrap_or_else(crate::cpu::physical_cores)
+            .max(1);
+        check_file(&path)?;
+        disable_telemetry();
+        let environment = start_environment(&path, threads)?;
+        Ok(RUNTIME.get_or_init(|| Self {
+            environment,
+            path,
+            threads,
+        }))
+    }
+
+    /// Where the library is: `ORT_DYLIB_PATH`, beside the program, in `../lib` of it, then the
+    /// system's library folders.
+    ///
+    /// # Errors
+    /// [`Error::Library`] with the places that were looked at.
+    pub fn find() -> Result<PathBuf> {
+        if let Some(path) = std::env::var_os("ORT_DYLIB_PATH").filter(|p| !p.is_empty()) {
+            return Ok(PathBuf::from(path));
+        }
+        let mut folders = Vec::new();
+        if let Some(folder) = std::env::current_exe()
+            .ok()
+            .as_deref()
+            .and_then(Path::parent)
+        {
+            folders.push(folder.to_path_buf());
+            folders.push(folder.join("../lib"));
+        }
+        let arch = std::env::consts::ARCH;
+        folders.extend(["/usr/local/lib", "/usr/lib"].map(PathBuf::from));
+        folders.push(PathBuf::from(format!("/usr/lib/{arch}-linux-gnu")));
+        for folder in &folders {
+            for name in NAMES {
+                let path = folder.join(name);
+                if path.is_file() {
+                    return Ok(path);
+                }
+            }
+        }
+        let places: Vec<_> = folders.iter().map(|f| f.display().to_string()).collect();
+        Err(Error::Library(format!(
+            "no ONNX Runtime: {} is not in {}; set ORT_DYLIB_PATH to the library, or put it beside \
+             the program (the PyPI package onnxruntime==1.28.0 holds it; `make setup` fetches it)",
+            NAMES[0],
+            places.join(", ")
+        )))
+    }
+
+    /// The library that was loaded.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Threads of the shared pool.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// ONNX Runtime's version, such as `1.28.0`, and how it was built.
+    pub fn build_info(&self) -> &'static str {
+        ort::info()
+    }
+}
+
+fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The one use of `unsafe` in this crate: the variable must be set before the library is loaded,
+/// and the standard library offers no safe way to set one.
+#[allow(unsafe_code)]
+fn disable_telemetry() {
+    // SAFETY: runs once, under a lock, before ONNX Runtime exists. The command line calls it before
+    // it starts a thread; hosts with threads of their own are told in `Runtime::start`.
+    unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
+}
+
+fn start_environment(path: &Path, threads: usize) -> Result<ort::environment::Environment> {
+    use ort::environment::GlobalThreadPoolOptions;
+
+    let builder = ort::init_from(path).map_err(|e| Error::Library(one_line(&e.to_string())))?;
+    let pool = || -> ort::Result<_> {
+        // Threads that spin between runs burn a battery for a few microseconds of latency.
+        GlobalThreadPoolOptions::default()
+            .with_intra_threads(threads)?
+            .with_inter_threads(1)?
+            .with_spin_control(false)
+    };
+    let environment = pool()
+        .and_then(|pool| {
+            builder
+                .with_name("bevel")
+                .with_telemetry(false)
+                .with_global_thread_pool(pool)
+                .build()
+        })
+        .map_err(|e| Error::Library(one_line(&e.to_string())))?;
+    // Verbose messages would otherwise be formatted only to be dropped.
+    environment.set_log_level(ort::logging::LogLevel::Warning);
+    Ok(environment)
+}
+
+/// Reads the library's header, so that a file of another architecture, or a truncated one that
+/// would kill the process when it is mapped, is told in words.
+fn check_file(path: &Path) -> Result<()> {
+    let fail = |what: String| Err(Error::Library(format!("{}: {what}", path.display())));
+    let mut head = [0u8; 64];
+    let size = match File::open(path).and_then(|mut f| {
+        f.read_exact(&mut head)?;
+        f.metadata().map(|m| m.len())
+    }) {
+        Ok(size) => size,
+        Err(e) => {
+            return fail(format!(
+                "cannot read the ONNX Runtime library: {e}; run `make setup`, or set \
+                 ORT_DYLIB_PATH to a libonnxruntime of version 1.24 or newer"
+            ));
+        }
+    };
+    if !cfg!(target_os = "linux") {
+        return Ok(());
+    }
+    if head[..4] != *b"\x7fELF" {
+        return fail("not a shared library (no ELF header)".into());
+    }
+    let machine = u16::from_le_bytes([head[18], head[19]]);
+    let name = match machine {
+        62 => "x86_64",
+        183 => "aarch64",
+        40 => "arm",
+        3 => "x86",
+        243 => "riscv64",
+        _ => "another architecture",
+    };
+    if name != std::env::consts::ARCH {
+        return fail(format!(
+            "library is for {name}, this program for {}; fetch the one for this machine",
+            std::env::consts::ARCH
+        ));
+    }
+    // The section table stands at the end of the file: past the end means cut off.
+    let field = |at: usize| {
+        let mut bytes = [0u8; 8];
+        bytes.copy_from_slice(&head[at..at + 8]);
+        u64::from_le_bytes(bytes)
+    };
+    let (entry, count) = (
+        u64::from(u16::from_le_bytes([head[58], head[59]])),
+        u64::from(u16::from_le_bytes([head[60], head[61]])),
+    );
+    let end = field(40).saturating_add(entry * count);
+    if end > size {
+        return fail(format!(
+            "library is cut off: {size} of {end} bytes; fetch it again"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_cannot_be_loaded_is_told_in_words() {
+        struct Case {
+            name: &'static str,
+            bytes: Vec<u8>,
+            says: &'static str,
+        }
+        let mut elf = vec![0u8; 64];
+        elf[..4].copy_from_slice(b"\x7fELF");
+        let mut foreign = elf.clone();
+        foreign[18] = 8;
+        let mut cut = elf.clone();
+        cut[18] = if cfg!(target_arch = "x86_64") {
+            62
+        } else {
+            183
+        };
+        cut[40..48].copy_from_slice(&4096u64.to_le_bytes());
+        let cases = [
+            Case {
+                name: "empty",
+                bytes: Vec::new(),
+                says: "cannot read",
+            },
+            Case {
+                name: "text",
+                bytes: vec![b'a'; 100],
+                says: "no ELF header",
+            },
+            Case {
+                name: "foreign",
+                bytes: foreign,
+                says: "another architecture",
+            },
+            Case {
+                name: "cut",
+                bytes: cut,
+                says: "cut off",
+            },
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        for case in cases {
+            let path = folder.path().join(case.name);
+            std::fs::write(&path, case.bytes).unwrap();
+            let error = check_file(&path).unwrap_err();
+            assert_eq!(error.kind(), bevel_manifest::ErrorKind::Device);
+            assert!(
+                error.to_string().contains(case.says),
+                "{}: {error}",
+                case.name
+            );
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! Tasks and the pipeline that runs them.
+//!
+//! A [`Task`] is pure: it writes input tensors and reads output tensors. A [`Pipeline`] owns the
+//! task, the session and the tensors, which are reused from run to run.
+
+use std::time::{Duration, Instant};
+
+use bevel_manifest::Task as TaskName;
+use ndarray::ArrayViewD;
+use ort::session::{SessionInputValue, SessionOutputs};
+use ort::value::TensorRef;
+
+use crate::bundle::Bundle;
+use crate::device::Devices;
+use crate::error::{Error, Result};
+use crate::registry::{Answer, Sample};
+use crate::session::Session;
+
+/// What a caller may choose when a model is opened. What is not given is the model's own.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// Where it runs; the CPU when not given.
+    pub devices: Devices,
+    /// Which precision of the bundle runs.
+    pub variant: Option<String>,
+    /// Detections below this score are dropped, in 0 ..= 1.
+    pub min_score: Option<f32>,
+    /// IoU above which the weaker of two boxes of a class is dropped, in 0 ..= 1.
+    pub iou: Option<f32>,
+    /// How many boxes are answered per picture.
+    pub max_boxes: Option<usize>,
+    /// How many labels are answered.
+    pub top_k: Option<usize>,
+    /// Longest text in tokens; at most what the model allows.
+    pub max_tokens: Option<usize>,
+}
+
+/// Preparation and decoding of one task, without a session.
+pub trait Task: Sized {
+    /// One item as the caller has it.
+    type Item<'a>: Copy;
+    /// What comes back for it.
+    type Answer;
+    /// Buffers kept from run to run.
+    type Scratch: Default;
+
+    /// The name in manifests and JSON.
+    const NAME: TaskName;
+
+    /// The item in a sample of any task; `None` when the sample is of another kind.
+    fn item<'a>(sample: Sample<'a>) -> Option<Self::Item<'a>>;
+
+    /// The answer as one of any task.
+    fn wrap(answer: Self::Answer) -> Answer;
+
+    /// Reads what the task needs from the bundle and checks it against the graph.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when bundle and graph do not fit.
+    fn load(bundle: &Bundle, session: &Session, options: &Options) -> Result<Self>;
+
+    /// The most items that go through the graph at once.
+    fn max_batch(&self) -> usize;
+
+    /// A size by which items of one batch should be alike; batches are filled in its order.
+    fn length(&self, _item: Self::Item<'_>) -> usize {
+        0
+    }
+
+    /// Writes the input tensors for a batch.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for items that cannot be used.
+    fn preprocess(
+        &self,
+        items: &[Self::Item<'_>],
+        scratch: &mut Self::Scratch,
+        slots: &mut Slots,
+    ) -> Result<()>;
+
+    /// Reads the output tensors of that batch: one answer per item, in order.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when outputs have names or shapes the task does not know.
+    fn postprocess(
+        &self,
+        items: &[Self::Item<'_>],
+        scratch: &mut Self::Scratch,
+        slots: &Slots,
+        outputs: &Outputs<'_>,
+    ) -> Result<Vec<Self::Answer>>;
+}
+
+/// A task with its session and reused tensors. One pipeline serves one thread.
+///
+/// ```no_run
+/// use bevel::{Embed, Options, Pipeline};
+///
+/// let mut embed = Pipeline::<Embed>::open("minilm.bevel".as_ref(), &Options::default())?;
+/// let vectors = embed.run(&["Good morning", "Guten Morgen"])?;
+/// assert_eq!(vectors[0].embedding.len(), 384);
+/// # Ok::<(), bevel::Error>(())
+/// ```
+pub struct Pipeline<T: Task> {
+    task: T,
+    session: Session,
+    scratch: T::Scratch,
+    slots: Slots,
+    timing: Timing,
+}
+
+/// Time spent in the stages of the last `run`, all its batches added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// From the caller's data to input tensors.
+    pub prepare: Duration,
+    /// Inside ONNX Runtime.
+    pub run: Duration,
+    /// From output tensors to the answer.
+    pub decode: Duration,
+}
+
+impl<T: Task> Pipeline<T> {
+    /// Opens a bundle directory.
+    ///
+    /// # Errors
+    /// Those of [`Bundle::load`], [`Session::load`] and the task.
+    pub fn open(path: &std::path::Path, options: &Options) -> Result<Self> {
+        Self::load(&Bundle::load(path)?, options)
+    }
+
+    /// Opens a bundle that is at hand.
+    ///
+    /// # Errors
+    /// Those of [`Session::load`] and the task; [`Error::Model`] for a bundle of another task.
+    pub fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
+        let task = bundle.manifest().task;
+        if task != T::NAME {
+            return Err(Error::model(
+                bundle.root(),
+                format!("a model for `{task}`, asked to `{}`", T::NAME),
+            ));
+        }
+        let graph = bundle.graph(options.variant.as_deref(), "model")?;
+        let session = Session::load(graph, &options.devices)?;
+        let task = T::load(bundle, &session, options)?;
+        Ok(Self {
+            task,
+            session,
+            scratch: T::Scratch::default(),
+            slots: Slots::default(),
+            timing: Timing::default(),
+        })
+    }
+
+    /// Answers every item, in order. Items are batched by length; tensors are reused.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for an item that cannot be used, [`Error::Run`] when ONNX Runtime fails.
+    pub fn run(&mut self, items: &[T::Item<'_>]) -> Result<Vec<T::Answer>> {
+        self.timing = Timing::default();
+        let max_batch = self.task.max_batch().max(1);
+        if items.len() <= max_batch {
+            return self.run_batch(items);
+        }
+        let mut order: Vec<usize> = (0..items.len()).collect();
+        order.sort_by_cached_key(|&i| self.task.length(items[i]));
+        let mut answers: Vec<Option<T::Answer>> = items.iter().map(|_| None).collect();
+        let mut batch = Vec::with_capacity(max_batch);
+        for indices in order.chunks(max_batch) {
+            batch.clear();
+            batch.extend(indices.iter().map(|&i| items[i]));
+            for (&i, answer) in indices.iter().zip(self.run_batch(&batch)?) {
+                answers[i] = Some(answer);
+            }
+        }
+        answers
+            .into_iter()
+            .collect::<Option<_>>()
+            .ok_or_else(|| Error::Internal("a batch came back short".into()))
+    }
+
+    fn run_batch(&mut self, items: &[T::Item<'_>]) -> Result<Vec<T::Answer>> {
+        let start = Instant::now();
+        self.task
+            .preprocess(items, &mut self.scratch, &mut self.slots)?;
+        let prepared = Instant::now();
+        let outputs = Outputs {
+            values: self.session.run(self.slots.values()?)?,
+        };
+        let ran = Instant::now();
+        let answers = self
+            .task
+            .postprocess(items, &mut self.scratch, &self.slots, &outputs)?;
+        self.timing.prepare += prepared - start;
+        self.timing.run += ran - prepared;
+        self.timing.decode += ran.elapsed();
+        Ok(answers)
+    }
+
+    /// Only the first stage: writes the input tensors, for callers that measure or inspect them.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn prepare(&mut self, items: &[T::Item<'_>]) -> Result<&Slots> {
+        self.task
+            .preprocess(items, &mut self.scratch, &mut self.slots)?;
+        Ok(&self.slots)
+    }
+
+    /// Where the time of the last [`run`](Self::run) went.
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+}
+
+/// Input tensors, reused from run to run: after the first run of the largest size nothing is
+/// allocated.
+#[derive(Debug, Default)]
+pub struct Slots {
+    slots: Vec<Slot>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    name: String,
+    shape: Vec<usize>,
+    data: SlotData,
+}
+
+#[derive(Debug)]
+enum SlotData {
+    F32(Vec<f32>),
+    I64(Vec<i64>),
+}
+
+impl Slots {
+    /// The f32 tensor `name`, made `shape` large; its old content stays where it overlaps.
+    pub fn f32(&mut self, name: &str, shape: &[usize]) -> &mut [f32] {
+        match self.slot(name, shape, || SlotData::F32(Vec::new())) {
+            SlotData::F32(data) => {
+                data.resize(shape.iter().product(), 0.0);
+                data
+            }
+            SlotData::I64(_) => &mut [],
+        }
+    }
+
+    /// The i64 tensor `name`, made `shape` large; its old content stays where it overlaps.
+    pub fn i64(&mut self, name: &str, shape: &[usize]) -> &mut [i64] {
+        match self.slot(name, shape, || SlotData::I64(Vec::new())) {
+            SlotData::I64(data) => {
+                data.resize(shape.iter().product(), 0);
+                data
+            }
+            SlotData::F32(_) => &mut [],
+        }
+    }
+
+    /// What the i64 tensor `name` holds, if it was written.
+    pub fn view_i64(&self, name: &str) -> Option<&[i64]> {
+        self.slots
+            .iter()
+            .find(|s| s.name == name)
+            .and_then(|s| match &s.data {
+                SlotData::I64(data) => Some(data.as_slice()),
+                SlotData::F32(_) => None,
+            })
+    }
+
+    /// What the f32 tensor `name` holds, if it was written.
+    pub fn view_f32(&self, name: &str) -> Option<&[f32]> {
+        self.slots
+            .iter()
+            .find(|s| s.name == name)
+            .and_then(|s| match &s.data {
+                SlotData::F32(data) => Some(data.as_slice()),
+                SlotData::I64(_) => None,
+            })
+    }
+
+    fn slot(&mut self, name: &str, shape: &[usize], new: impl Fn() -> SlotData) -> &mut SlotData {
+        let at = match self.slots.iter().position(|s| s.name == name) {
+            Some(at) => at,
+            None => {
+                self.slots.push(Slot {
+                    name: name.to_string(),
+                    shape: Vec::new(),
+                    data: new(),
+                });
+                self.slots.len() - 1
+            }
+        };
+        let slot = &mut self.slots[at];
+        slot.shape.clear();
+        slot.shape.extend_from_slice(shape);
+        &mut slot.data
+    }
+
+    fn values(&self) -> Result<Vec<(&str, SessionInputValue<'_>)>> {
+        let values = self
+            .slots
+            .iter()
+            .map(|slot| Ok((slot.name.as_str(), slot.value()?)));
+        let values = values.collect::<ort::Result<_>>();
+        values.map_err(|e| Error::Internal(crate::error::one_line(&e.to_string())))
+    }
+}
+
+impl Slot {
+    fn value(&self) -> ort::Result<SessionInputValue<'_>> {
+        let shape = self.shape.as_slice();
+        Ok(match &self.data {
+            SlotData::F32(data) => TensorRef::from_array_view((shape, data.as_slice()))?.into(),
+            SlotData::I64(data) => TensorRef::from_array_view((shape, data.as_slice()))?.into(),
+        })
+    }
+}
+
+/// Output tensors of one run, borrowed from ONNX Runtime.
+pub struct Outputs<'s> {
+    values: SessionOutputs<'s>,
+}
+
+impl Outputs<'_> {
+    /// The f32 output `name`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the graph has no such output or it is not f32.
+    pub fn f32(&self, name: &str) -> Result<ArrayViewD<'_, f32>> {
+        let value = self.values.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.values.keys().collect();
+            Error::Unsupported(format!(
+                "the graph has no output `{name}`, only: {}",
+                known.join(", ")
+            ))
+        })?;
+        value.try_extract_array().map_err(|_| {
+            Error::Unsupported(format!(
+                "output `{name}` is {}, expected float32",
+                value.dtype()
+            ))
+        })
+    }
+
+    /// The first f32 output, for tasks whose models have one.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] when it is not f32.
+    pub fn first_f32(&self) -> Result<ArrayViewD<'_, f32>> {
+        let name = self.values.keys().next().unwrap_or_default();
+        self.f32(name)
+    }
+}

@@ -1,0 +1,130 @@
+//! Every task behind one door, for callers that learn the task from the bundle: the command line,
+//! and later HTTP and C.
+
+use std::path::Path;
+
+use bevel_manifest::Task as TaskName;
+use bevel_prep::image::ImageView;
+use serde::Serialize;
+
+use crate::bundle::Bundle;
+use crate::error::{Error, Result};
+use crate::pipeline::{Options, Pipeline, Task, Timing};
+
+/// One item of any task.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Sample<'a> {
+    /// UTF-8 text.
+    Text(&'a str),
+    /// Pixels.
+    Image(ImageView<'a>),
+    /// Sound in memory: one channel in −1 ..= 1 at a rate in Hz.
+    Sound(&'a [f32], u32),
+    /// A sound file, read in pieces.
+    SoundFile(&'a Path),
+}
+
+/// What any task answers; serialised it is the task's part of the documented JSON.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Answer {
+    /// A vector.
+    Embed(crate::text::Embedding),
+    /// Labels, best first.
+    Classify(crate::vision::Classes),
+    /// Boxes, best first.
+    Detect(crate::vision::Detections),
+    /// Text with times.
+    Transcribe(crate::speech::Transcript),
+}
+
+/// A pipeline whose task was found in the bundle.
+pub trait AnyPipeline {
+    /// The task.
+    fn task(&self) -> TaskName;
+
+    /// Answers every item, in order.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for an item of another kind; else those of the pipeline.
+    fn run(&mut self, samples: &[Sample<'_>]) -> Result<Vec<Answer>>;
+
+    /// Where the time of the last run went.
+    fn timing(&self) -> Timing;
+}
+
+type Open = fn(&Bundle, &Options) -> Result<Box<dyn AnyPipeline>>;
+
+/// One line a pipeline: its task, what it takes, what opens it.
+const REGISTRY: [(TaskName, &str, Open); 4] = [
+    (TaskName::Embed, "text", boxed::<crate::text::Embed>),
+    (
+        TaskName::Classify,
+        "image",
+        boxed::<crate::vision::Classify>,
+    ),
+    (TaskName::Detect, "image", boxed::<crate::vision::Detect>),
+    (TaskName::Transcribe, "audio", crate::speech::open_boxed),
+];
+
+/// Opens a bundle with the pipeline of its task.
+///
+/// # Errors
+/// [`Error::Unsupported`] for a task that no pipeline serves yet; else those of the pipeline.
+pub fn open(bundle: &Bundle, options: &Options) -> Result<Box<dyn AnyPipeline>> {
+    let (task, kind) = (bundle.manifest().task, bundle.manifest().input.kind());
+    let found = REGISTRY.iter().find(|(t, k, _)| *t == task && *k == kind);
+    let (_, _, open) = found.ok_or_else(|| {
+        let known: Vec<_> = REGISTRY
+            .iter()
+            .map(|(t, k, _)| format!("{t} ({k})"))
+            .collect();
+        Error::Unsupported(format!(
+            "no pipeline runs `{task}` on {kind} yet, only: {}; `bevel verify` runs any model on \
+             tensors",
+            known.join(", ")
+        ))
+    })?;
+    open(bundle, options)
+}
+
+fn boxed<T: Task + 'static>(bundle: &Bundle, options: &Options) -> Result<Box<dyn AnyPipeline>> {
+    Ok(Box::new(Pipeline::<T>::load(bundle, options)?))
+}
+
+impl<T: Task> AnyPipeline for Pipeline<T> {
+    fn task(&self) -> TaskName {
+        T::NAME
+    }
+
+    fn run(&mut self, samples: &[Sample<'_>]) -> Result<Vec<Answer>> {
+        let items: Vec<_> = samples
+            .iter()
+            .map(|sample| {
+                T::item(*sample).ok_or_else(|| {
+                    Error::Input(format!("`{}` does not take {}", T::NAME, sample.noun()))
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Pipeline::run(self, &items)?
+            .into_iter()
+            .map(T::wrap)
+            .collect())
+    }
+
+    fn timing(&self) -> Timing {
+        self.timing()
+    }
+}
+
+impl Sample<'_> {
+    fn noun(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Image(_) => "a picture",
+            Self::Sound(..) | Self::SoundFile(_) => "sound",
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! One loaded graph.
+
+use std::path::{Path, PathBuf};
+
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::{SessionInputValue, SessionOutputs};
+use ort::value::{TensorElementType, ValueType};
+
+use crate::device::{Device, Devices};
+use crate::error::{Error, Result, one_line};
+use crate::library::Runtime;
+
+/// Name, element type and shape of a graph's input or output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Name in the graph.
+    pub name: String,
+    /// Element type as ONNX spells it, e.g. `float32`.
+    pub dtype: &'static str,
+    /// Size of each axis; `None` where it is dynamic.
+    pub shape: Vec<Option<usize>>,
+}
+
+impl TensorInfo {
+    /// The shape as `[N, 3, 416, 416]`, `?` for dynamic axes.
+    pub fn shape_text(&self) -> String {
+        let axes: Vec<_> = self
+            .shape
+            .iter()
+            .map(|d| d.map_or("?".into(), |d| d.to_string()))
+            .collect();
+        format!("[{}]", axes.join(", "))
+    }
+}
+
+/// A graph that is loaded and ready to run.
+pub struct Session {
+    inner: ort::session::Session,
+    path: PathBuf,
+    device: Device,
+    inputs: Vec<TensorInfo>,
+    outputs: Vec<TensorInfo>,
+}
+
+impl Session {
+    /// Loads a graph (`.onnx` or `.ort`) on the first of `devices` that can be had.
+    ///
+    /// # Errors
+    /// [`Error::Library`] without ONNX Runtime, [`Error::Device`] when none of the devices can be
+    /// had, [`Error::ModelFile`] or [`Error::Model`] when the file is missing or not a graph.
+    pub fn load(path: &Path, devices: &Devices) -> Result<Self> {
+        let runtime = Runtime::get()?;
+        if let Err(source) = std::fs::File::open(path) {
+            return Err(Error::ModelFile {
+                path: path.to_path_buf(),
+                source,
+            });
+        }
+        let mut refused = None;
+        for device in devices.iter() {
+            match device
+                .check()
+                .and_then(|()| Self::load_on(runtime, path, device))
+            {
+                Ok(session) => return Ok(session),
+                Err(e @ (Error::Device(_) | Error::Library(_))) => refused = refused.or(Some(e)),
+                Err(e) => return Err(e),
+            }
+        }
+        Err(refused.unwrap_or_else(|| Error::Device("no device was named".into())))
+    }
+
+    fn load_on(runtime: &Runtime, path: &Path, device: Device) -> Result<Self> {
+        let mut builder = builder(runtime, device)
+            .map_err(|e| Error::Device(format!("device {device}: {}", one_line(&e.to_string()))))?;
+        let inner = builder.commit_from_file(path).map_err(|e| {
+            Error::model(
+                path,
+                format!(
+                    "not a graph ONNX Runtime can load: {}",
+                    one_line(&e.to_string())
+                ),
+            )
+        })?;
+        let inputs = inner
+            .inputs()
+            .iter()
+            .map(|o| tensor_info(o.name(), o.dtype()))
+            .collect();
+        let outputs = inner
+            .outputs()
+            .iter()
+            .map(|o| tensor_info(o.name(), o.dtype()))
+            .collect();
+        Ok(Self {
+            inner,
+            path: path.to_path_buf(),
+            device,
+            inputs,
+            outputs,
+        })
+    }
+
+    /// The file it was loaded from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where it runs.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Inputs in graph order.
+    pub fn inputs(&self) -> &[TensorInfo] {
+        &self.inputs
+    }
+
+    /// Outputs in graph order.
+    pub fn outputs(&self) -> &[TensorInfo] {
+        &self.outputs
+    }
+
+    /// Whether the graph has an input of this name.
+    pub fn has_input(&self, name: &str) -> bool {
+        self.inputs.iter().any(|i| i.name == name)
+    }
+
+    /// Runs the graph on named values. Outputs stay in ONNX Runtime's memory.
+    pub(crate) fn run<'s>(
+        &'s mut self,
+        inputs: Vec<(&str, SessionInputValue<'_>)>,
+    ) -> Result<SessionOutputs<'s>> {
+        let path = &self.path;
+        self.inner.run(inputs).map_err(|e| Error::Run {
+            graph: path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+            what: one_line(&e.to_string()),
+        })
+    }
+}
+
+/// The whole builder chain stays in one function: its error type cannot cross threads.
+fn builder(runtime: &Runtime, device: Device) -> ort::Result<SessionBuilder> {
+    let mut builder = ort::session::Session::builder(&runtime.environment)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?
+        // A pattern is kept per shape, and shapes vary with every text and recording.
+        .with_memory_pattern(false)?;
+    if let Some(provider) = device.provider() {
+        builder = builder.with_execution_providers([provider])?;
+    }
+    Ok(builder)
+}
+
+fn tensor_info(name: &str, value: &ValueType) -> TensorInfo {
+    let (dtype, shape) = match value {
+        ValueType::Tensor { ty, shape, .. } => (
+            dtype_name(*ty),
+            shape.iter().map(|&d| usize::try_from(d).ok()).collect(),
+        ),
+        ValueType::Sequence(_) => ("sequence", Vec::new()),
+        ValueType::Map { .. } => ("map", Vec::new()),
+        ValueType::Optional(_) => ("optional", Vec::new()),
+        #[allow(unreachable_patterns)]
+        _ => ("unknown", Vec::new()),
+    };
+    TensorInfo {
+        name: name.to_string(),
+        dtype,
+        shape,
+    }
+}
+
+fn dtype_name(ty: TensorElementType) -> &'static str {
+    match ty {
+        TensorElementType::Float32 => "float32",
+        TensorElementType::Float64 => "float64",
+        TensorElementType::Float16 => "float16",
+        TensorElementType::Bfloat16 => "bfloat16",
+        TensorElementType::Int8 => "int8",
+        TensorElementType::Int16 => "int16",
+        TensorElementType::Int32 => "int32",
+        TensorElementType::Int64 => "int64",
+        TensorElementType::Uint8 => "uint8",
+        TensorElementType::Uint16 => "uint16",
+        TensorElementType::Uint32 => "uint32",
+        TensorElementType::Uint64 => "uint64",
+        TensorElementType::Bool => "bool",
+        TensorElementType::String => "string",
+        _ => "other",
+    }
+}

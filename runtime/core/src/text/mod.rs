@@ -1,0 +1,7 @@
+//! Text tasks.
+
+mod embed;
+mod tokenize;
+
+pub use embed::{Embed, Embedding};
+pub use tokenize::Tokenize;

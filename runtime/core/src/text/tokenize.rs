@@ -1,0 +1,111 @@
+use bevel_manifest::{Input, TextInput};
+use tokenizers::{Encoding, Tokenizer, TruncationParams};
+
+use crate::bundle::Bundle;
+use crate::error::{Error, Result};
+use crate::pipeline::{Options, Slots};
+use crate::session::Session;
+
+/// Text to `input_ids`, `attention_mask` and, where the graph has it, `token_type_ids`: N×T, i64,
+/// T the longest text of the batch.
+///
+/// Ids come from the bundle's `tokenizer.json` through Hugging Face tokenizers. Text beyond
+/// `max_tokens` is cut at the end, special tokens kept.
+pub struct Tokenize {
+    tokenizer: Tokenizer,
+    pad_id: i64,
+    has_type_ids: bool,
+}
+
+impl Tokenize {
+    /// Reads the tokenizer that the bundle names.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when it is not a tokenizer, or for a bundle without text input.
+    pub fn load(bundle: &Bundle, session: &Session, options: &Options) -> Result<Self> {
+        let Input::Text(spec) = &bundle.manifest().input else {
+            return Err(Error::model(bundle.root(), "[input] is not text"));
+        };
+        let path = bundle.file(&spec.tokenizer)?;
+        let bytes = std::fs::read(path).map_err(|source| Error::ModelFile {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        let mut tokenizer = Tokenizer::from_bytes(&bytes)
+            .map_err(|e| Error::model(path, format!("not a tokenizer.json: {e}")))?;
+        tokenizer.with_padding(None);
+        let max_length = longest(spec, options);
+        tokenizer
+            .with_truncation(Some(TruncationParams {
+                max_length,
+                ..Default::default()
+            }))
+            .map_err(|e| Error::model(path, e.to_string()))?;
+        Ok(Self {
+            tokenizer,
+            pad_id: i64::from(spec.pad_id),
+            has_type_ids: session.has_input("token_type_ids"),
+        })
+    }
+
+    /// Writes the tensors for a batch. Returns [N, T].
+    ///
+    /// # Errors
+    /// [`Error::Input`] when the tokenizer refuses a text.
+    pub fn write(&self, texts: &[&str], slots: &mut Slots) -> Result<[usize; 2]> {
+        let encodings: Vec<Encoding> = texts
+            .iter()
+            .map(|text| {
+                self.tokenizer
+                    .encode_fast(*text, true)
+                    .map_err(|e| Error::Input(format!("the tokenizer refused the text: {e}")))
+            })
+            .collect::<Result<_>>()?;
+        let longest = encodings
+            .iter()
+            .map(Encoding::len)
+            .max()
+            .unwrap_or(0)
+            .max(1);
+        let shape = [texts.len(), longest];
+        fill(
+            slots.i64("input_ids", &shape),
+            &encodings,
+            longest,
+            self.pad_id,
+            Encoding::get_ids,
+        );
+        let mask = slots.i64("attention_mask", &shape);
+        fill(mask, &encodings, longest, 0, Encoding::get_attention_mask);
+        if self.has_type_ids {
+            let types = slots.i64("token_type_ids", &shape);
+            fill(types, &encodings, longest, 0, Encoding::get_type_ids);
+        }
+        Ok(shape)
+    }
+}
+
+fn longest(spec: &TextInput, options: &Options) -> usize {
+    // At least the two special tokens and one of the text.
+    options
+        .max_tokens
+        .unwrap_or(spec.max_tokens)
+        .clamp(3, spec.max_tokens)
+}
+
+fn fill(
+    rows: &mut [i64],
+    encodings: &[Encoding],
+    longest: usize,
+    pad: i64,
+    values: impl Fn(&Encoding) -> &[u32],
+) {
+    for (row, encoding) in rows.chunks_exact_mut(longest).zip(encodings) {
+        let values = values(encoding);
+        let (text, rest) = row.split_at_mut(values.len());
+        for (id, value) in text.iter_mut().zip(values) {
+            *id = i64::from(*value);
+        }
+        rest.fill(pad);
+    }
+}

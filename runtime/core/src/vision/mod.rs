@@ -1,0 +1,10 @@
+//! Vision tasks.
+
+mod classify;
+mod detect;
+mod load;
+
+pub use bevel_prep::image::{ImageError, ImageView};
+pub use classify::{Classes, Classify, Label};
+pub use detect::{Detect, Detection, Detections};
+pub use load::{decode_image, load_image};

@@ -1,0 +1,1 @@
+//! Sound: sample rates, channels and pauses.

@@ -1,0 +1,221 @@
+use bevel_manifest::{Anchor, ChannelOrder, ImageInput, Resize};
+
+use super::resample::{Axis, blend_rows};
+use super::view::ImageView;
+
+/// Where a picture ended up in the tensor: `tensor = picture · scale + offset` per axis, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fit {
+    /// Factor in x and y.
+    pub scale: [f32; 2],
+    /// Left and top edge of the picture in the tensor; negative where it was cropped.
+    pub offset: [f32; 2],
+}
+
+impl Fit {
+    /// A box `[x1, y1, x2, y2]` of the tensor in pixels of the picture, unclamped.
+    pub fn to_picture(&self, [x1, y1, x2, y2]: [f32; 4]) -> [f32; 4] {
+        let x = |v: f32| (v - self.offset[0]) / self.scale[0];
+        let y = |v: f32| (v - self.offset[1]) / self.scale[1];
+        [x(x1), y(y1), x(x2), y(y2)]
+    }
+}
+
+/// Size of the scaled picture and where its visible part sits in the tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Layout {
+    /// The whole picture after scaling.
+    scaled: [u32; 2],
+    /// First visible pixel of the scaled picture.
+    crop: [u32; 2],
+    /// Visible pixels.
+    visible: [u32; 2],
+    /// Where they start in the tensor.
+    place: [u32; 2],
+    fill: u8,
+}
+
+/// Turns pictures into one f32 tensor 3×H×W (planes in the order the manifest says) in one pass:
+/// resampled rows are normalised on their way into the tensor, and no scaled copy is ever stored.
+///
+/// Filter tables and the row buffer are kept, so pictures of one size cost no allocation after the
+/// first.
+#[derive(Debug, Default)]
+pub struct Preprocess {
+    planned: Option<(ImageInput, [u32; 2], Layout)>,
+    x: Axis,
+    y: Axis,
+    row: Vec<f32>,
+}
+
+impl Preprocess {
+    /// Writes `image` as `spec` asks to `out` (3·H·W values) and says where it sits.
+    ///
+    /// The pixels are rounded to whole levels after resampling, as every image library does, and
+    /// then become `(level · scale − mean) / std`.
+    pub fn run(&mut self, spec: &ImageInput, image: ImageView<'_>, out: &mut [f32]) -> Fit {
+        let layout = self.plan(spec, image);
+        let source = [image.width(), image.height()];
+        let (width, plane) = (
+            spec.width as usize,
+            spec.width as usize * spec.height as usize,
+        );
+        let planes = match spec.channels {
+            ChannelOrder::Rgb => [0, 1, 2],
+            ChannelOrder::Bgr => [2, 1, 0],
+        };
+        // Per colour of the picture: factor and shift of the plane it goes to.
+        let gain = planes.map(|p| spec.scale / spec.std[p]);
+        let shift = planes.map(|p| -spec.mean[p] / spec.std[p]);
+        if layout.visible != [spec.width, spec.height] {
+            let level = f32::from(layout.fill);
+            for color in 0..3 {
+                let at = planes[color] * plane;
+                out[at..at + plane].fill(level * gain[color] + shift[color]);
+            }
+        }
+        let row_len = image.width() as usize * 3;
+        self.row.resize(row_len, 0.0);
+        for line in 0..layout.visible[1] as usize {
+            let weights = &self.y.weights[line * self.y.taps..][..self.y.taps];
+            blend_rows(
+                image.pixels(),
+                row_len,
+                self.y.start[line],
+                weights,
+                &mut self.row,
+            );
+            let at = (layout.place[1] as usize + line) * width + layout.place[0] as usize;
+            let visible = layout.visible[0] as usize;
+            let [r, g, b] = planes.map(|p| p * plane + at);
+            if let Some([r, g, b]) = disjoint(out, [r, g, b], visible) {
+                resample_row(&self.x, &self.row, [r, g, b], gain, shift);
+            }
+        }
+        let scale = [0, 1].map(|i| layout.scaled[i] as f32 / source[i] as f32);
+        let offset = [0, 1].map(|i| layout.place[i] as f32 - layout.crop[i] as f32);
+        // A letterbox scales both axes by one factor, which the rounded sizes only approximate.
+        let scale = match spec.resize {
+            Resize::Letterbox { .. } => [letterbox_factor(spec, source) as f32; 2],
+            _ => scale,
+        };
+        Fit { scale, offset }
+    }
+
+    fn plan(&mut self, spec: &ImageInput, image: ImageView<'_>) -> Layout {
+        let source = [image.width(), image.height()];
+        if let Some((planned, size, layout)) = &self.planned
+            && *size == source
+            && planned == spec
+        {
+            return *layout;
+        }
+        let layout = layout(spec, source);
+        let plan = |axis: &mut Axis, i: usize| {
+            axis.plan(
+                spec.interpolation,
+                source[i],
+                layout.scaled[i],
+                layout.crop[i],
+                layout.visible[i],
+            );
+        };
+        plan(&mut self.x, 0);
+        plan(&mut self.y, 1);
+        self.planned = Some((spec.clone(), source, layout));
+        layout
+    }
+}
+
+fn letterbox_factor(spec: &ImageInput, [width, height]: [u32; 2]) -> f64 {
+    let x = f64::from(spec.width) / f64::from(width);
+    let y = f64::from(spec.height) / f64::from(height);
+    x.min(y)
+}
+
+fn layout(spec: &ImageInput, source: [u32; 2]) -> Layout {
+    let target = [spec.width, spec.height];
+    match spec.resize {
+        Resize::Letterbox { anchor, fill } => {
+            let factor = letterbox_factor(spec, source);
+            let exact = source.map(|s| f64::from(s) * factor);
+            // YOLOX cuts the scaled size off, Ultralytics rounds it.
+            let scaled = match anchor {
+                Anchor::TopLeft => exact.map(f64::floor),
+                Anchor::Center => exact.map(f64::round),
+            };
+            let scaled = [0, 1].map(|i| (scaled[i] as u32).clamp(1, target[i]));
+            let place = match anchor {
+                Anchor::TopLeft => [0, 0],
+                Anchor::Center => [0, 1].map(|i| (target[i] - scaled[i]) / 2),
+            };
+            Layout {
+                scaled,
+                crop: [0, 0],
+                visible: scaled,
+                place,
+                fill,
+            }
+        }
+        Resize::CenterCrop { shorter_side } => {
+            let shorter = u64::from(source[0].min(source[1]));
+            let scaled = source.map(|s| {
+                let side = u64::from(s) * u64::from(shorter_side) / shorter;
+                u32::try_from(side).unwrap_or(u32::MAX).max(1)
+            });
+            let visible = [0, 1].map(|i| scaled[i].min(target[i]));
+            // torchvision's CenterCrop rounds half a pixel to the even side.
+            let crop = [0, 1].map(|i| {
+                let spare = scaled[i] - visible[i];
+                spare / 2 + (spare & (spare / 2) & 1)
+            });
+            let place = [0, 1].map(|i| (target[i] - visible[i]) / 2);
+            Layout {
+                scaled,
+                crop,
+                visible,
+                place,
+                fill: 0,
+            }
+        }
+        _ => Layout {
+            scaled: target,
+            crop: [0, 0],
+            visible: target,
+            place: [0, 0],
+            fill: 0,
+        },
+    }
+}
+
+/// Three mutable runs of `len` that start at `starts`, which must not overlap.
+fn disjoint(out: &mut [f32], starts: [usize; 3], len: usize) -> Option<[&mut [f32]; 3]> {
+    out.get_disjoint_mut(starts.map(|s| s..s + len)).ok()
+}
+
+/// The horizontal half: one blended row to one line of each plane.
+fn resample_row(axis: &Axis, row: &[f32], out: [&mut [f32]; 3], gain: [f32; 3], shift: [f32; 3]) {
+    let [r, g, b] = out;
+    let level = |v: f32| (v + 0.5).floor().clamp(0.0, 255.0);
+    let positions = axis.start.iter().zip(axis.weights.chunks_exact(axis.taps));
+    let lines = r.iter_mut().zip(g.iter_mut()).zip(b.iter_mut());
+    for ((start, weights), ((r, g), b)) in positions.zip(lines) {
+        let taps = &row[*start as usize * 3..][..axis.taps * 3];
+        let mut sum = [0.0f32; 3];
+        if let ([w0, w1], [r0, g0, b0, r1, g1, b1]) = (weights, taps) {
+            sum = [w0 * r0 + w1 * r1, w0 * g0 + w1 * g1, w0 * b0 + w1 * b1];
+        } else {
+            for (pixel, weight) in taps.chunks_exact(3).zip(weights) {
+                sum[0] += weight * pixel[0];
+                sum[1] += weight * pixel[1];
+                sum[2] += weight * pixel[2];
+            }
+        }
+        *r = level(sum[0]) * gain[0] + shift[0];
+        *g = level(sum[1]) * gain[1] + shift[1];
+        *b = level(sum[2]) * gain[2] + shift[2];
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+use bevel_manifest::Interpolation;
+
+/// One axis of a separable filter: for each output position where its taps start and their weights.
+///
+/// Weights sum to 1. All positions have the same number of taps; those at the border are moved
+/// inside and padded with zero weights, so that the loops over them need no cases.
+///
+/// Reference: `Bilinear` is OpenCV 4 `INTER_LINEAR` (two taps, half-pixel centres, border
+/// replicated); the antialiased filters are Pillow's, whose support widens by the factor of the
+/// reduction.
+#[derive(Debug, Default)]
+pub(super) struct Axis {
+    pub taps: usize,
+    pub start: Vec<u32>,
+    pub weights: Vec<f32>,
+}
+
+impl Axis {
+    /// Recomputes the table for output positions `offset .. offset + count` of `source` pixels
+    /// scaled to `target`; allocates only when it grows.
+    pub fn plan(
+        &mut self,
+        filter: Interpolation,
+        source: u32,
+        target: u32,
+        offset: u32,
+        count: u32,
+    ) {
+        let ratio = f64::from(source) / f64::from(target);
+        let (radius, widen) = match filter {
+            Interpolation::Bilinear => (1.0, 1.0),
+            Interpolation::BilinearAntialias => (1.0, ratio.max(1.0)),
+            Interpolation::BicubicAntialias => (2.0, ratio.max(1.0)),
+        };
+        let support = radius * widen;
+        let widest = match filter {
+            Interpolation::Bilinear => 2,
+            _ => 2 * support.ceil() as usize + 1,
+        };
+        self.taps = widest.min(source as usize);
+        self.start.clear();
+        self.weights.clear();
+        for position in offset..offset + count {
+            let center = (f64::from(position) + 0.5) * ratio;
+            let first = self.first_tap(filter, center, support, source);
+            let at = self.weights.len();
+            self.start.push(first);
+            for tap in 0..self.taps {
+                let distance = f64::from(first) + tap as f64 + 0.5 - center;
+                self.weights.push(kernel(filter, distance / widen) as f32);
+            }
+            if filter == Interpolation::Bilinear {
+                // Beyond the outermost centres OpenCV repeats the border pixel.
+                clamp_border(&mut self.weights[at..], center, source);
+            }
+            let sum: f32 = self.weights[at..].iter().sum();
+            self.weights[at..].iter_mut().for_each(|w| *w /= sum);
+        }
+    }
+
+    fn first_tap(&self, filter: Interpolation, center: f64, support: f64, source: u32) -> u32 {
+        let first = match filter {
+            Interpolation::Bilinear => (center - 0.5).floor(),
+            _ => (center - support + 0.5).floor(),
+        };
+        (first.max(0.0) as u32).min(source - self.taps as u32)
+    }
+}
+
+fn clamp_border(weights: &mut [f32], center: f64, source: u32) {
+    if weights.len() < 2 {
+        weights.fill(1.0);
+    } else if center <= 0.5 {
+        weights.copy_from_slice(&[1.0, 0.0]);
+    } else if center >= f64::from(source) - 0.5 {
+        weights.copy_from_slice(&[0.0, 1.0]);
+    }
+}
+
+fn kernel(filter: Interpolation, x: f64) -> f64 {
+    let x = x.abs();
+    match filter {
+        Interpolation::Bilinear | Interpolation::BilinearAntialias => (1.0 - x).max(0.0),
+        // Keys 1981 with a = -0.5.
+        Interpolation::BicubicAntialias if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
+        Interpolation::BicubicAntialias if x < 2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
+        Interpolation::BicubicAntialias => 0.0,
+    }
+}
+
+/// `out = Σ weights[k] · rows[k]` over whole interleaved rows: the vertical half of the filter.
+pub(super) fn blend_rows(
+    pixels: &[u8],
+    row_len: usize,
+    first: u32,
+    weights: &[f32],
+    out: &mut [f32],
+) {
+    let rows = pixels[first as usize * row_len..].chunks_exact(row_len);
+    let out = &mut out[..row_len];
+    if let [w0, w1] = *weights {
+        let mut rows = rows;
+        if let (Some(a), Some(b)) = (rows.next(), rows.next()) {
+            for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
+                *o = w0 * f32::from(*a) + w1 * f32::from(*b);
+            }
+        }
+        return;
+    }
+    out.fill(0.0);
+    for (row, weight) in rows.zip(weights) {
+        for (o, p) in out.iter_mut().zip(row) {
+            *o += weight * f32::from(*p);
+        }
+    }
+}

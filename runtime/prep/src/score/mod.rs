@@ -1,0 +1,61 @@
+//! Logits to scores, boxes to fewer boxes.
+
+mod nms;
+
+pub use nms::{Box2d, Nms};
+
+/// Makes logits scores that sum to 1, in place. The largest is subtracted first, so large logits do
+/// not overflow.
+pub fn softmax(logits: &mut [f32]) {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sum = 0.0;
+    for logit in logits.iter_mut() {
+        *logit = (*logit - max).exp();
+        sum += *logit;
+    }
+    logits.iter_mut().for_each(|v| *v /= sum);
+}
+
+/// `1 / (1 + e^-x)`.
+pub fn sigmoid(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
+/// Indices of the `k` largest values, largest first; equal values in order of index. NaN is last.
+pub fn top_k(values: &[f32], k: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    let rank = |i: &usize| {
+        if values[*i].is_nan() {
+            f32::NEG_INFINITY
+        } else {
+            values[*i]
+        }
+    };
+    order.sort_by(|a, b| rank(b).total_cmp(&rank(a)));
+    order.truncate(k);
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn softmax_of_large_logits_is_finite() {
+        let mut scores = [1000.0, 1000.0];
+        softmax(&mut scores);
+        assert_eq!(scores, [0.5, 0.5]);
+    }
+
+    #[test]
+    fn sigmoid_is_symmetric() {
+        assert_eq!(sigmoid(0.0), 0.5);
+        assert!((sigmoid(2.0) + sigmoid(-2.0) - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn top_k_is_stable_and_puts_nan_last() {
+        assert_eq!(top_k(&[0.5, f32::NAN, 0.9, 0.5], 3), [2, 0, 3]);
+        assert_eq!(top_k(&[0.1], 5), [0]);
+    }
+}

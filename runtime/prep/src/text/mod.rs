@@ -1,0 +1,5 @@
+//! Token vectors to text vectors.
+
+mod pool;
+
+pub use pool::{mean_pool, normalize};
