@@ -1,2 +1,55 @@
-//! cli
-fn main() {}
+//! The `bevel` command line. `main` maps every failure to the exit code of its kind.
+
+mod args;
+mod bench;
+#[cfg(feature = "convert")]
+mod catalog;
+#[cfg(feature = "convert")]
+mod convert;
+mod doctor;
+mod draw;
+mod failure;
+mod info;
+mod inputs;
+#[cfg(feature = "convert")]
+mod models;
+mod open;
+mod run;
+mod show;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are answers; anything else is bad input.
+            let code = if error.use_stderr() { 2 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
+    match args.command {
+        #[cfg(feature = "convert")]
+        Command::Convert(args) => convert::convert(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Bench(args) => bench::bench(&args),
+        Command::Info(args) => info::info(&args),
+        Command::Verify(args) => verify::verify(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
+        #[cfg(feature = "convert")]
+        Command::Models(args) => models::models(&args),
+    }
+}

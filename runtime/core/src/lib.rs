@@ -9,6 +9,7 @@ mod pipeline;
 mod registry;
 mod session;
 pub mod speech;
+mod tensors;
 pub mod text;
 pub mod vision;
 
@@ -20,5 +21,6 @@ pub use library::{Runtime, RuntimeOptions};
 pub use pipeline::{Options, Outputs, Pipeline, Slots, Task, Timing};
 pub use registry::{Answer, AnyPipeline, Sample, open};
 pub use session::{Session, TensorInfo};
+pub use tensors::{Tensor, TensorData};
 pub use text::Embed;
 pub use vision::{Classify, Detect};

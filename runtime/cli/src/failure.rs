@@ -1,0 +1,73 @@
+//! From an error to one line and an exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use bevel_manifest::ErrorKind;
+
+/// A failure of the command line itself, with the kind it counts as.
+#[derive(Debug)]
+pub struct Failure {
+    kind: ErrorKind,
+    text: String,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// An error of a kind with a text.
+pub fn fail(kind: ErrorKind, text: impl Into<String>) -> anyhow::Error {
+    Failure { kind, text: text.into() }.into()
+}
+
+/// The kind of the first cause that has one.
+pub fn kind(error: &anyhow::Error) -> ErrorKind {
+    let kind = error.chain().find_map(|cause| {
+        if let Some(e) = cause.downcast_ref::<Failure>() {
+            return Some(e.kind);
+        }
+        if let Some(e) = cause.downcast_ref::<bevel::Error>() {
+            return Some(e.kind());
+        }
+        #[cfg(feature = "convert")]
+        if let Some(e) = cause.downcast_ref::<bevel_convert::Error>() {
+            return Some(e.kind());
+        }
+        cause.downcast_ref::<bevel_manifest::Error>().map(bevel_manifest::Error::kind)
+    });
+    kind.unwrap_or(ErrorKind::Internal)
+}
+
+/// Prints the chain on one line of standard error and returns the exit code.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    // A reader that has seen enough, such as `head`, is not a failure.
+    let closed = error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    });
+    if closed {
+        return ExitCode::SUCCESS;
+    }
+    print(error);
+    ExitCode::from(kind(error).exit_code())
+}
+
+/// Prints the chain on one line of standard error.
+pub fn print(error: &anyhow::Error) {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // A cause that its parent has spelled out already says nothing new.
+        if !line.ends_with(&text) {
+            line.push_str(if line.is_empty() { "" } else { ": " });
+            line.push_str(&text);
+        }
+    }
+    let _ = writeln!(std::io::stderr(), "error: {line}");
+}

@@ -1,0 +1,193 @@
+//! From arguments to the items a task takes.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use bevel::Sample;
+use bevel::vision::{ImageView, load_image};
+use bevel_manifest::ErrorKind;
+use image::RgbImage;
+
+use crate::failure::fail;
+
+/// What a task takes, by `[input] kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    Image,
+    Sound,
+}
+
+impl Kind {
+    pub fn of(bundle: &bevel::Bundle) -> anyhow::Result<Self> {
+        match bundle.manifest().input.kind() {
+            "text" => Ok(Self::Text),
+            "image" => Ok(Self::Image),
+            "audio" => Ok(Self::Sound),
+            kind => Err(fail(ErrorKind::Unsupported, format!("`run` cannot read {kind} yet"))),
+        }
+    }
+
+    /// File name endings that a directory is searched for.
+    fn endings(self) -> &'static [&'static str] {
+        match self {
+            Self::Text => &["txt"],
+            Self::Image => &["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"],
+            Self::Sound => &["wav", "flac", "mp3", "ogg", "oga", "m4a", "aac", "mp4"],
+        }
+    }
+}
+
+/// One thing to answer for, not read yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Text at hand.
+    Text(String),
+    /// A picture or sound file.
+    File(PathBuf),
+    /// A file with one text a line.
+    Lines(PathBuf),
+    /// One text a line of standard input.
+    StdinLines,
+    /// A picture on standard input.
+    StdinBytes,
+}
+
+/// What was read of a source.
+pub enum Item {
+    Text(String),
+    Image(RgbImage),
+    Sound(PathBuf),
+}
+
+impl Item {
+    /// The item as a pipeline takes it.
+    pub fn sample(&self) -> anyhow::Result<Sample<'_>> {
+        Ok(match self {
+            Self::Text(text) => Sample::Text(text),
+            Self::Sound(path) => Sample::SoundFile(path),
+            Self::Image(image) => {
+                let (width, height) = image.dimensions();
+                let view = ImageView::from_rgb(image.as_raw(), width, height);
+                Sample::Image(view.map_err(|e| fail(ErrorKind::Input, e.to_string()))?)
+            }
+        })
+    }
+}
+
+/// The sources that the arguments name, directories opened in order of name.
+pub fn sources(kind: Kind, arguments: &[String]) -> anyhow::Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for argument in arguments {
+        let path = Path::new(argument);
+        match kind {
+            Kind::Text if argument == "-" => sources.push(Source::StdinLines),
+            Kind::Image if argument == "-" => sources.push(Source::StdinBytes),
+            Kind::Sound if argument == "-" => {
+                return Err(fail(
+                    ErrorKind::Unsupported,
+                    "sound from standard input is not supported yet; give a file",
+                ));
+            }
+            _ if path.is_dir() => sources.extend(directory(kind, path)?),
+            Kind::Text if path.is_file() => sources.push(Source::Lines(path.into())),
+            Kind::Text => sources.push(Source::Text(argument.clone())),
+            // Missing files are told when their turn comes, so the others are answered.
+            Kind::Image | Kind::Sound => sources.push(Source::File(path.into())),
+        }
+    }
+    Ok(sources)
+}
+
+fn directory(kind: Kind, folder: &Path) -> anyhow::Result<Vec<Source>> {
+    let unreadable = || fail(ErrorKind::Input, format!("cannot list {}", folder.display()));
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|e| unreadable().context(e))? {
+        let path = entry.map_err(|e| unreadable().context(e))?.path();
+        let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+        if path.is_file() && ending.is_some_and(|e| kind.endings().contains(&e.as_str())) {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        let endings = kind.endings().join(", ");
+        return Err(fail(
+            ErrorKind::Input,
+            format!("{} holds no input; looked for {endings}", folder.display()),
+        ));
+    }
+    files.sort();
+    let source = if kind == Kind::Text { Source::Lines } else { Source::File };
+    Ok(files.into_iter().map(source).collect())
+}
+
+/// Calls `each` with a name and an item for everything in a source. A failing item is handed on as
+/// an error and the next one follows.
+pub fn read(
+    kind: Kind,
+    source: &Source,
+    each: &mut dyn FnMut(String, anyhow::Result<Item>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    match source {
+        Source::Text(text) => each(text.clone(), Ok(Item::Text(text.clone()))),
+        Source::Lines(path) => {
+            let file = File::open(path)
+                .map_err(|source| bevel::Error::InputFile { path: path.clone(), source })?;
+            lines(BufReader::new(file), &path.display().to_string(), each)
+        }
+        Source::StdinLines => lines(std::io::stdin().lock(), "standard input", each),
+        Source::StdinBytes => {
+            let mut bytes = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
+            let image = bevel::vision::decode_image(&bytes).map(Item::Image);
+            each("-".into(), image.map_err(|e| anyhow::Error::from(e).context("standard input")))
+        }
+        Source::File(path) => {
+            let name = path.display().to_string();
+            if path.is_dir() || !path.exists() {
+                let what = if path.is_dir() { "is a directory" } else { "does not exist" };
+                return each(name, Err(fail(ErrorKind::Input, format!("{} {what}", path.display()))));
+            }
+            let item = match kind {
+                Kind::Image => load_image(path).map(Item::Image).map_err(Into::into),
+                _ => Ok(Item::Sound(path.clone())),
+            };
+            each(name, item)
+        }
+    }
+}
+
+fn lines(
+    mut reader: impl BufRead,
+    name: &str,
+    each: &mut dyn FnMut(String, anyhow::Result<Item>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut bytes = Vec::new();
+    for number in 1.. {
+        bytes.clear();
+        let read = reader.read_until(b'\n', &mut bytes).map_err(|e| {
+            anyhow::Error::from(e)
+                .context(fail(ErrorKind::Input, format!("{name}: cannot read line {number}")))
+        })?;
+        if read == 0 {
+            if number == 1 {
+                return each(name.into(), Err(fail(ErrorKind::Input, format!("{name} is empty"))));
+            }
+            break;
+        }
+        while matches!(bytes.last(), Some(b'\n' | b'\r')) {
+            bytes.pop();
+        }
+        match std::str::from_utf8(&bytes) {
+            Ok(line) => each(line.to_string(), Ok(Item::Text(line.to_string())))?,
+            Err(e) => {
+                let at = e.valid_up_to() + 1;
+                let what = format!("{name} line {number} is not UTF-8 (byte {at})");
+                each(format!("{name}:{number}"), Err(fail(ErrorKind::Input, what)))?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! From what stands on the command line to an open model.
+
+use std::path::Path;
+
+use bevel::{AnyPipeline, Bundle, Options, Runtime, RuntimeOptions};
+use bevel_manifest::ErrorKind;
+
+use crate::args::ModelArgs;
+use crate::failure::fail;
+
+/// The bundle that an argument names: a directory, a plain model with its recipe, or a catalogue
+/// name.
+pub fn bundle(path: &Path, recipe: Option<&Path>) -> anyhow::Result<Bundle> {
+    if let Some(recipe) = recipe {
+        if !path.exists() {
+            return Err(fail(ErrorKind::Model, format!("{} does not exist", path.display())));
+        }
+        return Ok(Bundle::load_with_recipe(path, recipe)?);
+    }
+    if path.exists() {
+        return Ok(Bundle::load(path)?);
+    }
+    #[cfg(feature = "convert")]
+    if let Some(found) = crate::catalog::pulled(path)? {
+        return Ok(Bundle::load(&found)?);
+    }
+    Err(fail(
+        ErrorKind::Model,
+        format!("{} does not exist, and is not a catalogue name; see `bevel models list`", path.display()),
+    ))
+}
+
+/// Starts ONNX Runtime with the number of threads that was asked for.
+pub fn runtime(threads: Option<u16>) -> anyhow::Result<&'static Runtime> {
+    let mut options = RuntimeOptions::default();
+    options.threads = threads.map(usize::from);
+    Ok(Runtime::start(&options)?)
+}
+
+/// Opens the model with the pipeline of its task.
+pub fn pipeline(args: &ModelArgs) -> anyhow::Result<(Bundle, Box<dyn AnyPipeline>)> {
+    let bundle = bundle(&args.bundle, args.recipe.as_deref())?;
+    runtime(args.threads)?;
+    let pipeline = bevel::open(&bundle, &options(args))?;
+    Ok((bundle, pipeline))
+}
+
+fn options(args: &ModelArgs) -> Options {
+    let mut options = Options::default();
+    options.devices = args.device.clone();
+    options.variant = args.variant.clone();
+    options.min_score = args.min_score;
+    options.iou = args.iou;
+    options.max_boxes = args.max_boxes;
+    options.top_k = args.top_k;
+    options.max_tokens = args.max_tokens;
+    options
+}

@@ -1,0 +1,185 @@
+//! `bevel run`.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use bevel::{Answer, AnyPipeline, Timing};
+use bevel_manifest::ErrorKind;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::args::RunArgs;
+use crate::failure::{self, fail};
+use crate::inputs::{self, Item, Kind};
+use crate::{draw, open, show};
+
+/// Texts are answered in groups: large enough for batches of like length, small enough that memory
+/// does not grow with the file.
+const GROUP: usize = 256;
+
+/// One line of `--json`.
+#[derive(Serialize)]
+struct Line<'a> {
+    input: &'a str,
+    task: &'static str,
+    #[serde(flatten)]
+    answer: &'a Answer,
+    ms: Ms,
+}
+
+/// Milliseconds per stage.
+#[derive(Serialize)]
+struct Ms {
+    prepare: f64,
+    run: f64,
+    decode: f64,
+}
+
+impl Ms {
+    /// A batch's time, split evenly over its items.
+    fn per_item(timing: Timing, items: usize) -> Self {
+        let ms = |d: std::time::Duration| d.as_secs_f64() * 1e3 / items.max(1) as f64;
+        Self { prepare: ms(timing.prepare), run: ms(timing.run), decode: ms(timing.decode) }
+    }
+}
+
+/// Answers for every input in order. An input that fails is told on standard error and the others
+/// go on; the exit code is that of the first failure.
+pub fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let (bundle, pipeline) = open::pipeline(&args.model)?;
+    let kind = Kind::of(&bundle)?;
+    if let Some(folder) = &args.output {
+        if pipeline.task() != bevel::TaskName::Detect {
+            let what = format!("--output draws boxes, `{}` has none; use --json", pipeline.task());
+            return Err(fail(ErrorKind::Input, what));
+        }
+        std::fs::create_dir_all(folder)
+            .map_err(|e| fail(ErrorKind::Input, format!("cannot make {}: {e}", folder.display())))?;
+    }
+    let sources = inputs::sources(kind, &args.inputs)?;
+    let mut job = Job {
+        pipeline,
+        args,
+        group: Vec::new(),
+        first_failure: None,
+        failures: 0,
+        bar: progress(args, sources.len()),
+    };
+    for source in &sources {
+        let one_by_one = kind != Kind::Text;
+        let read = inputs::read(kind, source, &mut |name, item| {
+            match item {
+                Ok(item) => job.group.push((name, item)),
+                Err(error) => job.failed(error),
+            }
+            if one_by_one || job.group.len() == GROUP { job.flush() } else { Ok(()) }
+        });
+        if let Err(error) = read {
+            job.flush()?;
+            job.failed(error);
+        }
+        job.bar.inc(1);
+    }
+    job.flush()?;
+    job.bar.finish_and_clear();
+    match job.first_failure {
+        None => Ok(()),
+        // Already printed where it happened: only the kind is left to tell.
+        Some(kind) if job.failures > 1 => {
+            Err(fail(kind, format!("{} inputs failed", job.failures)))
+        }
+        Some(kind) => Err(fail(kind, "an input failed")),
+    }
+}
+
+struct Job<'a> {
+    pipeline: Box<dyn AnyPipeline>,
+    args: &'a RunArgs,
+    group: Vec<(String, Item)>,
+    first_failure: Option<ErrorKind>,
+    failures: usize,
+    bar: ProgressBar,
+}
+
+impl Job<'_> {
+    fn failed(&mut self, error: anyhow::Error) {
+        self.first_failure.get_or_insert(failure::kind(&error));
+        self.failures += 1;
+        self.bar.suspend(|| failure::print(&error));
+    }
+
+    /// Answers for what has been gathered.
+    fn flush(&mut self) -> anyhow::Result<()> {
+        let group = std::mem::take(&mut self.group);
+        if group.is_empty() {
+            return Ok(());
+        }
+        let answers = {
+            let samples = group.iter().map(|(_, i)| i.sample()).collect::<anyhow::Result<Vec<_>>>();
+            samples.and_then(|samples| Ok(self.pipeline.run(&samples)?))
+        };
+        match answers {
+            Ok(answers) => {
+                let timing = self.pipeline.timing();
+                for ((name, item), answer) in group.iter().zip(&answers) {
+                    self.write(name, item, answer, Ms::per_item(timing, group.len()))?;
+                }
+                Ok(())
+            }
+            // One bad item must not take its neighbours with it.
+            Err(_) if group.len() > 1 => {
+                for (name, item) in group {
+                    self.group.push((name, item));
+                    self.flush()?;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.failed(error);
+                Ok(())
+            }
+        }
+    }
+
+    fn write(&mut self, name: &str, item: &Item, answer: &Answer, ms: Ms) -> anyhow::Result<()> {
+        let task = self.pipeline.task().name();
+        let text = if self.args.json {
+            serde_json::to_string(&Line { input: name, task, answer, ms })? + "\n"
+        } else {
+            show::answer(name, answer)
+        };
+        self.bar.suspend(|| std::io::stdout().lock().write_all(text.as_bytes()))?;
+        if let (Some(folder), Item::Image(image), Answer::Detect(found)) =
+            (&self.args.output, item, answer)
+        {
+            let path = output_path(folder, name);
+            draw::boxes(image, found)
+                .save(&path)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// The picture's own name in the output folder; PNG where the input's format cannot be told.
+fn output_path(folder: &Path, name: &str) -> PathBuf {
+    let name = Path::new(name).file_name().unwrap_or_default();
+    let path = folder.join(name);
+    match image::ImageFormat::from_path(&path) {
+        Ok(image::ImageFormat::Jpeg | image::ImageFormat::Png) => path,
+        _ => path.with_extension("png"),
+    }
+}
+
+/// A bar for a person who waits for many inputs; nothing for pipes and single inputs.
+fn progress(args: &RunArgs, sources: usize) -> ProgressBar {
+    if sources < 4 || !std::io::stderr().is_terminal() || (!args.json && args.output.is_none()) {
+        return ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+    }
+    let bar = ProgressBar::new(sources as u64);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} {eta}") {
+        bar.set_style(style);
+    }
+    bar
+}
