@@ -1,1 +1,162 @@
-//! converters/weights
+//! Readers of trained checkpoints: named tensors over a memory map, whatever file they came in.
+//!
+//! [`Checkpoint::open`] looks at the content, never at the extension, and reads
+//! - safetensors, also split into shards behind a `model.safetensors.index.json`: zero copies, the
+//!   bytes of a tensor point into the map and pages are read when they are touched;
+//! - PyTorch `.pt`, `.pth`, `.bin` (zip, legacy and tar containers): the pickle is parsed for its
+//!   tensors, **nothing in it is executed**, and a tensor's bytes are read when they are asked for.
+//!
+//! ```
+//! use bevel_weights::Checkpoint;
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("model.safetensors");
+//! # let header = br#"{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+//! # let mut file = (header.len() as u64).to_le_bytes().to_vec();
+//! # file.extend_from_slice(header);
+//! # file.extend_from_slice(bytemuck::cast_slice(&[1.0f32, -2.0]));
+//! # std::fs::write(&path, file)?;
+//! let checkpoint = Checkpoint::open(&path)?;
+//! assert_eq!(checkpoint.tensor("w")?.shape, [2]);
+//! assert_eq!(&checkpoint.f32("w")?[..4], 1.0f32.to_le_bytes());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Limits: little-endian hosts; the file must not shrink while it is mapped; quantised, sparse and
+//! sub-byte tensors are refused.
+
+mod dtype;
+mod error;
+mod map;
+mod pytorch;
+mod safetensors;
+mod sniff;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+pub use dtype::DType;
+pub use error::Error;
+pub use sniff::Format;
+
+/// An opened checkpoint: its tensors by name, in name order.
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    format: Format,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+/// What a checkpoint says about one tensor. Its bytes come from [`Checkpoint::bytes`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Tensor {
+    /// Element type in the file.
+    pub dtype: DType,
+    /// Dimensions, outermost first; empty for a scalar.
+    pub shape: Vec<usize>,
+    data: Data,
+}
+
+#[derive(Debug)]
+enum Data {
+    /// Points into a memory map.
+    Mapped(Bytes),
+    /// Read from the file at each request.
+    Lazy(pytorch_reader::Tensor),
+}
+
+impl Checkpoint {
+    /// Opens a checkpoint file, recognised by its content. Only metadata is read.
+    ///
+    /// # Errors
+    /// Everything that can be wrong with the file; see [`Error`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let bytes = map::map(path)?;
+        let format = sniff::sniff(path, &bytes)?;
+        let tensors = match format {
+            Format::Safetensors => safetensors::read(path, &bytes)?,
+            Format::SafetensorsIndex => safetensors::read_shards(path, &bytes)?,
+            Format::Pytorch => pytorch::read(path)?,
+        };
+        if tensors.is_empty() {
+            return Err(Error::NoTensors { path: path.into() });
+        }
+        Ok(Self {
+            path: path.into(),
+            format,
+            tensors,
+        })
+    }
+
+    /// The file that was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The kind of file it turned out to be.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// How many tensors there are; never zero.
+    pub fn tensor_count(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Whether a tensor of this name exists.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Dtype and shape of a tensor.
+    ///
+    /// # Errors
+    /// [`Error::Missing`].
+    pub fn tensor(&self, name: &str) -> Result<&Tensor, Error> {
+        self.tensors.get(name).ok_or_else(|| Error::Missing {
+            path: self.path.clone(),
+            name: name.into(),
+        })
+    }
+
+    /// The elements of a tensor as the file holds them: row-major, little-endian, not necessarily
+    /// aligned. Borrowed from the map for safetensors, read from the file for PyTorch.
+    ///
+    /// # Errors
+    /// [`Error::Missing`]; [`Error::Read`] when the file cannot give what its header promised.
+    pub fn bytes(&self, name: &str) -> Result<Bytes, Error> {
+        match &self.tensor(name)?.data {
+            Data::Mapped(bytes) => Ok(bytes.clone()),
+            Data::Lazy(tensor) => tensor
+                .read()
+                .map(Bytes::from)
+                .map_err(|source| Error::Read {
+                    path: self.path.clone(),
+                    source,
+                }),
+        }
+    }
+
+    /// The elements as little-endian f32: no copy for f32, converted from f64, f16 and bf16.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes), and [`Error::NotFloat`] for integers and booleans.
+    pub fn f32(&self, name: &str) -> Result<Bytes, Error> {
+        let dtype = self.tensor(name)?.dtype;
+        dtype::to_f32(dtype, self.bytes(name)?).ok_or_else(|| Error::NotFloat {
+            path: self.path.clone(),
+            name: name.into(),
+            dtype,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+use bytes::Bytes;
+
+use crate::Tensor;
+use crate::proto::attribute_proto::AttributeType;
+use crate::proto::{AttributeProto, TensorProto};
+
+/// The value of an operator's attribute.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Attribute {
+    /// A whole number, also a flag or a data type.
+    Int(i64),
+    /// A number.
+    Float(f32),
+    /// A list of whole numbers, such as axes, pads, permutations.
+    Ints(Vec<i64>),
+    /// Text, such as a mode.
+    Text(String),
+    /// A small constant.
+    Tensor(Tensor),
+}
+
+impl From<i64> for Attribute {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<f32> for Attribute {
+    fn from(value: f32) -> Self {
+        Self::Float(value)
+    }
+}
+
+impl<const N: usize> From<[i64; N]> for Attribute {
+    fn from(value: [i64; N]) -> Self {
+        Self::Ints(value.to_vec())
+    }
+}
+
+impl From<&str> for Attribute {
+    fn from(value: &str) -> Self {
+        Self::Text(value.into())
+    }
+}
+
+impl Attribute {
+    /// The protobuf message of an attribute called `name`.
+    pub fn into_proto(self, name: &str) -> AttributeProto {
+        let mut proto = AttributeProto {
+            name: Some(name.into()),
+            ..AttributeProto::default()
+        };
+        let kind = match self {
+            Self::Int(value) => {
+                proto.i = Some(value);
+                AttributeType::Int
+            }
+            Self::Float(value) => {
+                proto.f = Some(value);
+                AttributeType::Float
+            }
+            Self::Ints(values) => {
+                proto.ints = values;
+                AttributeType::Ints
+            }
+            Self::Text(text) => {
+                proto.s = Some(Bytes::from(text));
+                AttributeType::String
+            }
+            Self::Tensor(tensor) => {
+                proto.t = Some(TensorProto::from(&tensor));
+                AttributeType::Tensor
+            }
+        };
+        proto.r#type = Some(kind.into());
+        proto
+    }
+}

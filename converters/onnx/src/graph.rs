@@ -1,0 +1,222 @@
+use std::collections::{BTreeMap, HashSet};
+
+use crate::proto::NodeProto;
+use crate::{Attribute, DType, OPSET, Tensor};
+
+/// A model: nodes in topological order between inputs and outputs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Graph {
+    /// Name of the graph, for people.
+    pub name: String,
+    /// What the caller feeds.
+    pub inputs: Vec<Value>,
+    /// What the caller gets.
+    pub outputs: Vec<Value>,
+    /// Operators, each after those whose results it reads.
+    pub nodes: Vec<NodeProto>,
+    /// Constants.
+    pub initializers: Vec<Tensor>,
+    /// Operator set domain to version; `""` is ONNX itself.
+    pub opsets: BTreeMap<String, i64>,
+    /// Free key-value metadata of the model.
+    pub metadata: BTreeMap<String, String>,
+    pub(crate) builder: Builder,
+}
+
+/// A named input or output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value {
+    /// Name, part of the model's interface.
+    pub name: String,
+    /// Element type.
+    pub dtype: DType,
+    /// Dimensions, outermost first; `None` when even the rank is open.
+    pub dims: Option<Vec<Dim>>,
+}
+
+/// One dimension of an input or output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dim {
+    /// Always this size.
+    Fixed(usize),
+    /// Decided by the caller; equal names are equal sizes.
+    Named(String),
+    /// Decided at run time.
+    Unknown,
+}
+
+impl Dim {
+    /// A dimension that the caller decides, such as `batch`.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self::Named(name.into())
+    }
+}
+
+/// What building needs to remember. It says nothing about the model, so graphs are equal without it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Builder {
+    scope: String,
+    names: HashSet<String>,
+}
+
+impl PartialEq for Builder {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Graph {
+    /// An empty graph of [`OPSET`].
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            nodes: Vec::new(),
+            initializers: Vec::new(),
+            opsets: BTreeMap::from([(String::new(), OPSET)]),
+            metadata: BTreeMap::new(),
+            builder: Builder::default(),
+        }
+    }
+
+    /// The prefix of nodes added from now on: `encoder.layer.0` names `encoder.layer.0/MatMul`.
+    pub fn set_scope(&mut self, scope: impl Into<String>) {
+        self.builder.scope = scope.into();
+    }
+
+    /// Adds an input and answers its name.
+    pub fn input(
+        &mut self,
+        name: &str,
+        dtype: DType,
+        dims: impl IntoIterator<Item = Dim>,
+    ) -> String {
+        self.builder.names.insert(name.into());
+        self.inputs.push(Value {
+            name: name.into(),
+            dtype,
+            dims: Some(dims.into_iter().collect()),
+        });
+        name.into()
+    }
+
+    /// Adds a constant and answers its name, which gets a number where it is taken.
+    pub fn initializer(&mut self, mut tensor: Tensor) -> String {
+        tensor.name = self.unique(tensor.name);
+        let name = tensor.name.clone();
+        self.initializers.push(tensor);
+        name
+    }
+
+    /// Adds a node of one result and answers the result's name.
+    pub fn node<const A: usize>(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        attributes: [(&str, Attribute); A],
+    ) -> String {
+        let [result] = self.node_of(op, inputs, attributes);
+        result
+    }
+
+    /// Adds a node of several results and answers their names.
+    pub fn node_of<const A: usize, const R: usize>(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        attributes: [(&str, Attribute); A],
+    ) -> [String; R] {
+        let name = match self.builder.scope.as_str() {
+            "" => op.to_owned(),
+            scope => format!("{scope}/{op}"),
+        };
+        let name = self.unique(name);
+        // The first result is called as the node; the namespaces differ.
+        let results: [String; R] = std::array::from_fn(|i| match i {
+            0 => name.clone(),
+            _ => self.unique(format!("{name}.{i}")),
+        });
+        self.nodes.push(NodeProto {
+            input: inputs.iter().map(|i| (*i).to_owned()).collect(),
+            output: results.to_vec(),
+            name: Some(name),
+            op_type: Some(op.to_owned()),
+            attribute: attributes
+                .into_iter()
+                .map(|(name, value)| value.into_proto(name))
+                .collect(),
+            ..NodeProto::default()
+        });
+        results
+    }
+
+    /// Makes a value an output called `name`: the value is renamed wherever it is used.
+    pub fn output(
+        &mut self,
+        value: &str,
+        name: &str,
+        dtype: DType,
+        dims: impl IntoIterator<Item = Dim>,
+    ) {
+        self.builder.names.insert(name.into());
+        for used in self
+            .nodes
+            .iter_mut()
+            .flat_map(|node| node.input.iter_mut().chain(&mut node.output))
+            .filter(|used| *used == value)
+        {
+            name.clone_into(used);
+        }
+        self.outputs.push(Value {
+            name: name.into(),
+            dtype,
+            dims: Some(dims.into_iter().collect()),
+        });
+    }
+
+    /// The constant called `name`.
+    pub fn find_initializer(&self, name: &str) -> Option<&Tensor> {
+        self.initializers.iter().find(|t| t.name == name)
+    }
+
+    /// Drops constants that no node and no output reads.
+    pub fn drop_unused_initializers(&mut self) {
+        let used: HashSet<&str> = self
+            .nodes
+            .iter()
+            .flat_map(|node| &node.input)
+            .chain(self.outputs.iter().map(|output| &output.name))
+            .map(String::as_str)
+            .collect();
+        self.initializers.retain(|t| used.contains(t.name.as_str()));
+    }
+
+    /// Bytes of all constants.
+    pub fn weight_bytes(&self) -> u64 {
+        self.initializers.iter().map(|t| t.data.len() as u64).sum()
+    }
+
+    /// Takes note of names that were not given out by this builder, after reading a graph.
+    pub(crate) fn learn_names(&mut self) {
+        let values = self.inputs.iter().map(|input| &input.name);
+        let values = values.chain(self.initializers.iter().map(|t| &t.name));
+        let nodes = self.nodes.iter();
+        let results = nodes.flat_map(|node| node.output.iter().chain(&node.name));
+        self.builder.names = values.chain(results).cloned().collect();
+    }
+
+    fn unique(&mut self, name: String) -> String {
+        if self.builder.names.insert(name.clone()) {
+            return name;
+        }
+        let mut number = 2usize;
+        loop {
+            let candidate = format!("{name}_{number}");
+            if self.builder.names.insert(candidate.clone()) {
+                return candidate;
+            }
+            number += 1;
+        }
+    }
+}

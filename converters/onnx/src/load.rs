@@ -1,0 +1,328 @@
+//! Reading, of our own graphs and other tools'.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Component, Path};
+
+use bytes::Bytes;
+use prost::Message;
+
+use crate::check::check_size;
+use crate::proto::tensor_proto::DataLocation;
+use crate::proto::tensor_shape_proto::dimension;
+use crate::proto::{ModelProto, TensorProto, ValueInfoProto, type_proto};
+use crate::{DType, Dim, Error, Graph, Tensor, Value};
+
+impl Graph {
+    /// Reads a model and its external data, and checks it.
+    ///
+    /// # Errors
+    /// Everything that can be wrong with the files; see [`Error`].
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let bytes = std::fs::read(path).map_err(|source| Error::File {
+            doing: "read",
+            path: path.into(),
+            source,
+        })?;
+        let model = ModelProto::decode(Bytes::from(bytes)).map_err(|source| Error::Decode {
+            path: path.into(),
+            source,
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::from_proto(model, folder)
+    }
+
+    /// The graph of a decoded model whose external data lies in `folder`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn from_proto(model: ModelProto, folder: &Path) -> Result<Self, Error> {
+        let functions = !model.functions.is_empty();
+        let training = !model.training_info.is_empty();
+        let proto = model.graph.unwrap_or_default();
+        let name = proto.name.clone().unwrap_or_default();
+        let unsupported = |what: &str| Error::Unsupported {
+            graph: name.clone(),
+            what: what.into(),
+        };
+        let refused = [
+            (proto.node.is_empty(), "no nodes"),
+            (model.opset_import.is_empty(), "no operator set"),
+            (functions, "model-local functions"),
+            (training, "training information"),
+            (!proto.sparse_initializer.is_empty(), "sparse initializers"),
+        ];
+        if let Some((_, what)) = refused.iter().find(|(is, _)| *is) {
+            return Err(unsupported(what));
+        }
+        let mut graph = Self::new(name.clone());
+        graph.opsets = model
+            .opset_import
+            .iter()
+            .map(|id| (id.domain().to_owned(), id.version()))
+            .collect();
+        graph.metadata = model
+            .metadata_props
+            .iter()
+            .map(|e| (e.key().to_owned(), e.value().to_owned()))
+            .collect();
+        for tensor in &proto.initializer {
+            graph.initializers.push(read_tensor(&name, tensor, folder)?);
+        }
+        for input in &proto.input {
+            // Before IR 4 initializers repeat as inputs.
+            if graph.find_initializer(input.name()).is_none() {
+                graph.inputs.push(read_value(&name, input)?);
+            }
+        }
+        for output in &proto.output {
+            graph.outputs.push(read_value(&name, output)?);
+        }
+        graph.nodes = proto.node;
+        graph.learn_names();
+        graph.check()?;
+        Ok(graph)
+    }
+}
+
+fn read_value(graph: &str, value: &ValueInfoProto) -> Result<Value, Error> {
+    let unsupported = || Error::Unsupported {
+        graph: graph.into(),
+        what: format!("`{}`, which is no tensor of a known type", value.name()),
+    };
+    let kind = value.r#type.as_ref().and_then(|t| t.value.as_ref());
+    let Some(type_proto::Value::TensorType(tensor)) = kind else {
+        return Err(unsupported());
+    };
+    let dims = tensor.shape.as_ref().map(|shape| {
+        let dims = shape.dim.iter().map(|dim| match &dim.value {
+            Some(dimension::Value::DimValue(size)) => {
+                usize::try_from(*size).map_or(Dim::Unknown, Dim::Fixed)
+            }
+            Some(dimension::Value::DimParam(name)) => Dim::named(name),
+            None => Dim::Unknown,
+        });
+        dims.collect()
+    });
+    Ok(Value {
+        name: value.name().into(),
+        dtype: DType::from_code(tensor.elem_type()).ok_or_else(unsupported)?,
+        dims,
+    })
+}
+
+fn read_tensor(graph: &str, proto: &TensorProto, folder: &Path) -> Result<Tensor, Error> {
+    let unsupported = |what: &str| Error::Unsupported {
+        graph: graph.into(),
+        what: format!("tensor `{}` of {what}", proto.name()),
+    };
+    let dtype = DType::from_code(proto.data_type())
+        .ok_or_else(|| unsupported(&format!("type {}", proto.data_type())))?;
+    let dims: Vec<usize> = proto
+        .dims
+        .iter()
+        .map(|d| usize::try_from(*d))
+        .collect::<Result<_, _>>()
+        .map_err(|_| unsupported("a negative dimension"))?;
+    let data = if proto.data_location() == DataLocation::External {
+        read_external(proto, folder)?
+    } else if let Some(raw) = &proto.raw_data {
+        raw.clone()
+    } else {
+        typed_data(proto, dtype)
+    };
+    let tensor = Tensor::new(proto.name(), dtype, &dims, data);
+    check_size(&tensor)?;
+    Ok(tensor)
+}
+
+/// The elements of the typed fields; types narrower than 32 bits travel in `int32_data`.
+fn typed_data(proto: &TensorProto, dtype: DType) -> Bytes {
+    let narrow = |size: usize| {
+        let elements = proto.int32_data.iter();
+        elements
+            .flat_map(|e| e.to_le_bytes().into_iter().take(size))
+            .collect()
+    };
+    match dtype {
+        DType::F32 => proto
+            .float_data
+            .iter()
+            .flat_map(|e| e.to_le_bytes())
+            .collect(),
+        DType::F64 => proto
+            .double_data
+            .iter()
+            .flat_map(|e| e.to_le_bytes())
+            .collect(),
+        DType::I64 => proto
+            .int64_data
+            .iter()
+            .flat_map(|e| e.to_le_bytes())
+            .collect(),
+        DType::U64 => proto
+            .uint64_data
+            .iter()
+            .flat_map(|e| e.to_le_bytes())
+            .collect(),
+        DType::U32 => {
+            let elements = proto.uint64_data.iter();
+            elements.flat_map(|e| (*e as u32).to_le_bytes()).collect()
+        }
+        _ => narrow(dtype.size_bytes()),
+    }
+}
+
+fn read_external(proto: &TensorProto, folder: &Path) -> Result<Bytes, Error> {
+    let entry = |key: &str| {
+        let entries = proto.external_data.iter();
+        entries.filter(|e| e.key() == key).map(|e| e.value()).next()
+    };
+    let location = entry("location").unwrap_or_default();
+    let inside = |part| matches!(part, Component::Normal(_));
+    if location.is_empty() || !Path::new(location).components().all(inside) {
+        return Err(Error::Escape {
+            tensor: proto.name().into(),
+            location: location.into(),
+        });
+    }
+    let path = folder.join(location);
+    let failed = |source| Error::File {
+        doing: "read",
+        path: path.clone(),
+        source,
+    };
+    let mut file = File::open(&path).map_err(failed)?;
+    let size_bytes = file.metadata().map_err(failed)?.len();
+    let number = |key: &str| entry(key).and_then(|value| value.parse::<u64>().ok());
+    let offset = number("offset").unwrap_or(0);
+    let length = number("length").unwrap_or(size_bytes.saturating_sub(offset));
+    // Compared before allocating: the numbers are the file's claim.
+    if offset
+        .checked_add(length)
+        .is_none_or(|end| end > size_bytes)
+    {
+        return Err(Error::Short {
+            tensor: proto.name().into(),
+            path: path.clone(),
+            offset,
+            length,
+            size_bytes,
+        });
+    }
+    let mut data = vec![0; length as usize];
+    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+    file.read_exact(&mut data).map_err(failed)?;
+    Ok(Bytes::from(data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EXTERNAL_ALIGN_BYTES;
+    use crate::proto::StringStringEntryProto;
+
+    fn graph() -> Graph {
+        let mut graph = Graph::new("g");
+        let x = graph.input("x", DType::F32, [Dim::named("n"), Dim::Fixed(2000)]);
+        let small = graph.initializer(Tensor::f32("small", &[1], vec![1.0]));
+        let large = graph.initializer(Tensor::f32("large", &[2000], vec![2.0; 2000]));
+        let other = graph.initializer(Tensor::f32("other", &[2000], vec![3.0; 2000]));
+        let mut y = x;
+        for weight in [small, large, other] {
+            y = graph.node("Mul", &[&y, &weight], []);
+        }
+        graph.output(&y, "y", DType::F32, [Dim::named("n"), Dim::Unknown]);
+        graph.metadata.insert("k".into(), "v".into());
+        graph
+    }
+
+    #[test]
+    fn large_weights_lie_aligned_beside_the_graph() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model.onnx");
+        let written = graph().save(&path).unwrap();
+        let names: Vec<_> = written
+            .iter()
+            .map(|f| f.file_name().unwrap().to_str().unwrap())
+            .collect();
+        assert_eq!(names, ["model.onnx.data", "model.onnx"]);
+        let size = std::fs::metadata(&written[0]).unwrap().len();
+        assert_eq!(size, 2 * EXTERNAL_ALIGN_BYTES + 8000);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+        assert_eq!(Graph::load(&path).unwrap(), graph());
+    }
+
+    #[test]
+    fn external_data_stays_in_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("w"), [0; 8]).unwrap();
+        let cases = [
+            ("absolute", "/etc/passwd", "0", "4", "/etc/passwd"),
+            ("parent", "../w", "0", "4", "../w"),
+            ("hidden parent", "a/../../w", "0", "4", "a/../../w"),
+            ("none", "", "0", "4", "``"),
+            ("too short", "w", "8", "4", "truncated"),
+            ("overflow", "w", "18446744073709551615", "4", "truncated"),
+            ("wrong length", "w", "0", "8", "needs 4 bytes"),
+            ("absent", "v", "0", "4", "cannot read"),
+        ];
+        for (name, location, offset, length, says) in cases {
+            let entry = |(key, value): (&str, &str)| StringStringEntryProto {
+                key: Some(key.into()),
+                value: Some(value.into()),
+            };
+            let tensor = TensorProto {
+                name: Some("t".into()),
+                data_type: Some(DType::F32.code()),
+                dims: vec![1],
+                data_location: Some(DataLocation::External.into()),
+                external_data: [
+                    ("location", location),
+                    ("offset", offset),
+                    ("length", length),
+                ]
+                .map(entry)
+                .to_vec(),
+                ..TensorProto::default()
+            };
+            let error = read_tensor("g", &tensor, dir.path()).unwrap_err();
+            assert!(error.to_string().contains(says), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn typed_fields_become_bytes() {
+        let of = |dtype: DType, fill: fn(&mut TensorProto)| {
+            let mut proto = TensorProto {
+                data_type: Some(dtype.code()),
+                dims: vec![2],
+                ..TensorProto::default()
+            };
+            fill(&mut proto);
+            read_tensor("g", &proto, Path::new("")).unwrap().data
+        };
+        let ints = of(DType::I8, |p| p.int32_data = vec![-1, 2]);
+        assert_eq!(&ints[..], [255, 2]);
+        let floats = of(DType::F32, |p| p.float_data = vec![1.0, 2.0]);
+        assert_eq!(&floats[..], [1.0f32, 2.0].map(f32::to_le_bytes).concat());
+        let halves = of(DType::F16, |p| p.int32_data = vec![0x3c00, 0xc000]);
+        assert_eq!(&halves[..], [0, 0x3c, 0, 0xc0]);
+    }
+
+    #[test]
+    fn truncated_graphs_never_panic() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model.onnx");
+        graph().save(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            // Only the metadata at the end can be cut off without notice.
+            if let Ok(loaded) = Graph::load(&path) {
+                assert_eq!(loaded.nodes, graph().nodes, "{length} of {}", whole.len());
+                assert!(loaded.metadata.is_empty());
+            }
+        }
+    }
+}

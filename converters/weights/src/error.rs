@@ -1,0 +1,99 @@
+use std::path::PathBuf;
+
+use crate::DType;
+
+/// What can be wrong with a checkpoint. Each message names the file and what to do next.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system would not give the file.
+    #[error("cannot read checkpoint {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Recognised as something that holds no weights to convert.
+    #[error("{} is {what}; {next}", path.display())]
+    NotCheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        what: &'static str,
+        /// What to do.
+        next: &'static str,
+    },
+    /// A safetensors file whose header and size do not agree.
+    #[error(
+        "{} ({size_bytes} bytes) is a truncated or damaged safetensors file; download or copy it again",
+        path.display()
+    )]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        size_bytes: usize,
+        /// What the parser said.
+        #[source]
+        source: Box<safetensors::SafeTensorError>,
+    },
+    /// A PyTorch file that cannot be read as tensors.
+    #[error(
+        "{} ({size_bytes} bytes) is truncated, damaged or not a PyTorch checkpoint of plain tensors; \
+         copy it again, or save the state dict: torch.save(model.state_dict(), …)",
+        path.display()
+    )]
+    Pytorch {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        size_bytes: u64,
+        /// What the parser said.
+        #[source]
+        source: Box<pytorch_reader::PytorchError>,
+    },
+    /// A `*.index.json` that does not list shards.
+    #[error("{} is not an index of safetensors shards: {what}", path.display())]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A tensor's element type that no reader here knows.
+    #[error("{}: tensor `{name}` has the unsupported type {dtype}; save it as f32, f16 or bf16", path.display())]
+    UnknownType {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its type as the file spells it.
+        dtype: String,
+    },
+    /// The file is well-formed and empty.
+    #[error("{} holds no tensors; is it the checkpoint of the model?", path.display())]
+    NoTensors {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No tensor of this name.
+    #[error("{} has no tensor `{name}`", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The name that was asked for.
+        name: String,
+    },
+    /// A weight that should be a float is not.
+    #[error("{}: tensor `{name}` is {dtype}, expected f32, f16, bf16 or f64", path.display())]
+    NotFloat {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its type.
+        dtype: DType,
+    },
+}

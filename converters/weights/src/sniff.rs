@@ -1,0 +1,144 @@
+use std::path::Path;
+
+use crate::Error;
+
+/// Kinds of checkpoint file that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// One safetensors file.
+    Safetensors,
+    /// A JSON index of safetensors shards.
+    SafetensorsIndex,
+    /// Anything `torch.save` has written.
+    Pytorch,
+}
+
+/// First bytes of files that are often taken for a checkpoint, what they are, and what to do.
+const FOREIGN: [(&[u8], &str, &str); 7] = [
+    (
+        b"version https://git-lfs",
+        "a Git LFS pointer, not the file itself",
+        "fetch it: git lfs pull",
+    ),
+    (
+        b"GGUF",
+        "a GGUF file",
+        "convert from the original safetensors instead",
+    ),
+    (
+        b"\x89HDF",
+        "an HDF5 (Keras) file",
+        "save the weights as safetensors or a PyTorch state dict",
+    ),
+    (
+        b"<",
+        "an HTML or XML page",
+        "the download failed; fetch it again",
+    ),
+    (
+        b"\x08\x03\x12",
+        "an ONNX graph",
+        "it needs no conversion: run it as it is",
+    ),
+    (b"\x1f\x8b", "a gzip archive", "unpack it first"),
+    (b"BZh", "a bzip2 archive", "unpack it first"),
+];
+
+pub(crate) fn sniff(path: &Path, bytes: &[u8]) -> Result<Format, Error> {
+    let not = |what, next| {
+        Err(Error::NotCheckpoint {
+            path: path.into(),
+            what,
+            next,
+        })
+    };
+    if let Some((_, what, next)) = FOREIGN.iter().find(|(head, ..)| bytes.starts_with(head)) {
+        return not(what, next);
+    }
+    // A safetensors header is a little-endian u64 length and then a JSON object.
+    if bytes.get(8) == Some(&b'{') && bytes.get(..8).is_some_and(|n| n[5..] == [0, 0, 0]) {
+        return Ok(Format::Safetensors);
+    }
+    let first = bytes.iter().find(|b| !b.is_ascii_whitespace());
+    if first == Some(&b'{') {
+        return Ok(Format::SafetensorsIndex);
+    }
+    // Zip, a pickle of protocol 2 or newer, or a tar archive.
+    let tar = bytes.get(257..262) == Some(b"ustar");
+    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\x80") || tar {
+        return Ok(Format::Pytorch);
+    }
+    if bytes.len() < 16 {
+        return not("too short for any checkpoint", "download or copy it again");
+    }
+    not(
+        "not a kind of checkpoint that is known",
+        "known are safetensors and PyTorch .pt, .pth, .bin",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_decides() {
+        struct Case {
+            name: &'static str,
+            bytes: &'static [u8],
+            expected: Result<Format, &'static str>,
+        }
+        let cases = [
+            Case {
+                name: "safetensors",
+                bytes: b"\x02\0\0\0\0\0\0\0{}",
+                expected: Ok(Format::Safetensors),
+            },
+            Case {
+                name: "index",
+                bytes: b"\n {\"weight_map\": {}}",
+                expected: Ok(Format::SafetensorsIndex),
+            },
+            Case {
+                name: "zip",
+                bytes: b"PK\x03\x04................",
+                expected: Ok(Format::Pytorch),
+            },
+            Case {
+                name: "legacy pickle",
+                bytes: b"\x80\x02\x8a\x0a................",
+                expected: Ok(Format::Pytorch),
+            },
+            Case {
+                name: "git lfs",
+                bytes: b"version https://git-lfs.github.com/spec/v1\n",
+                expected: Err("git lfs pull"),
+            },
+            Case {
+                name: "html",
+                bytes: b"<!DOCTYPE html><title>404</title>",
+                expected: Err("fetch it again"),
+            },
+            Case {
+                name: "short",
+                bytes: b"abc",
+                expected: Err("too short"),
+            },
+            Case {
+                name: "noise",
+                bytes: b"abcdefghijklmnopqrstuvwxyz",
+                expected: Err("safetensors and PyTorch"),
+            },
+        ];
+        for case in cases {
+            match (sniff(Path::new("x"), case.bytes), case.expected) {
+                (Ok(got), Ok(expected)) => assert_eq!(got, expected, "{}", case.name),
+                (Err(error), Err(says)) => {
+                    assert!(error.to_string().contains(says), "{}: {error}", case.name);
+                }
+                (got, expected) => panic!("{}: {got:?} for {expected:?}", case.name),
+            }
+        }
+    }
+}
