@@ -10,8 +10,8 @@ use serde::Serialize;
 use crate::args::BenchArgs;
 use crate::failure::fail;
 use crate::inputs::{self, Item, Kind};
-use crate::show::table;
 use crate::open;
+use crate::show::table;
 
 #[derive(Serialize)]
 struct Report {
@@ -61,7 +61,10 @@ pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     for _ in 0..args.repeat {
         pipeline.run(&samples)?;
         let timing = pipeline.timing();
-        for (stage, time) in stages.iter_mut().zip([timing.prepare, timing.run, timing.decode]) {
+        for (stage, time) in stages
+            .iter_mut()
+            .zip([timing.prepare, timing.run, timing.decode])
+        {
             stage.push(time);
         }
     }
@@ -72,7 +75,11 @@ pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     let report = Report {
         model: manifest.name.clone(),
         task: manifest.task.name(),
-        variant: args.model.variant.clone().unwrap_or_else(|| manifest.variant.clone()),
+        variant: args
+            .model
+            .variant
+            .clone()
+            .unwrap_or_else(|| manifest.variant.clone()),
         threads: open::runtime(None)?.threads(),
         input,
         batch: samples.len(),
@@ -104,7 +111,11 @@ fn percentiles(times: &[Duration]) -> anyhow::Result<Percentiles> {
         histogram.record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))?;
     }
     let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1e6;
-    Ok(Percentiles { p50: at(0.5), p95: at(0.95), p99: at(0.99) })
+    Ok(Percentiles {
+        p50: at(0.5),
+        p95: at(0.95),
+        p99: at(0.99),
+    })
 }
 
 /// The input to measure with, and its name.
@@ -148,7 +159,12 @@ fn print(report: &Report) {
     );
     let number = |v: f64| format!("{v:.2}");
     let stage = |name: &str, p: &Percentiles| {
-        vec![name.to_string(), number(p.p50), number(p.p95), number(p.p99)]
+        vec![
+            name.to_string(),
+            number(p.p50),
+            number(p.p95),
+            number(p.p99),
+        ]
     };
     let head = ["ms", "p50", "p95", "p99"].map(String::from).to_vec();
     print!(
@@ -160,7 +176,9 @@ fn print(report: &Report) {
             stage("decode", &report.decode),
         ])
     );
-    let memory = report.peak_memory_mib.map_or("unknown".into(), |m| format!("{m:.0} MiB"));
+    let memory = report
+        .peak_memory_mib
+        .map_or("unknown".into(), |m| format!("{m:.0} MiB"));
     println!(
         "  load {:.1} ms, first answer {:.1} ms, {:.1} items/s over {} runs, peak memory {memory}",
         report.load_ms, report.first_answer_ms, report.items_per_s, report.runs

@@ -60,7 +60,10 @@ pub fn folder() -> anyhow::Result<PathBuf> {
     }
     let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
     let data = data.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
-    let data = data.context(fail(ErrorKind::Input, "no HOME; set BEVEL_MODELS to a folder"))?;
+    let data = data.context(fail(
+        ErrorKind::Input,
+        "no HOME; set BEVEL_MODELS to a folder",
+    ))?;
     Ok(data.join("bevel/models"))
 }
 
@@ -69,7 +72,9 @@ pub fn folder() -> anyhow::Result<PathBuf> {
 /// # Errors
 /// Says how to pull it when it has not been pulled.
 pub fn pulled(name: &Path) -> anyhow::Result<Option<PathBuf>> {
-    let Some(name) = name.to_str() else { return Ok(None) };
+    let Some(name) = name.to_str() else {
+        return Ok(None);
+    };
     if find(name)?.is_none() {
         return Ok(None);
     }
@@ -77,7 +82,10 @@ pub fn pulled(name: &Path) -> anyhow::Result<Option<PathBuf>> {
     if folder.join(RECIPE_FILE).is_file() {
         return Ok(Some(folder));
     }
-    Err(fail(ErrorKind::Model, format!("`{name}` is not here yet; run: bevel models pull {name}")))
+    Err(fail(
+        ErrorKind::Model,
+        format!("`{name}` is not here yet; run: bevel models pull {name}"),
+    ))
 }
 
 /// Written last into a pulled model's folder: its presence says that the pull was complete.
@@ -91,7 +99,10 @@ mod tests {
     fn every_recipe_in_the_folder_is_listed_and_valid() {
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
         let mut files = Vec::new();
-        for task in std::fs::read_dir(&models).unwrap().map(|e| e.unwrap().path()) {
+        for task in std::fs::read_dir(&models)
+            .unwrap()
+            .map(|e| e.unwrap().path())
+        {
             // The cache holds copies of recipes, one folder deeper or not at all.
             if task.is_dir() && !task.ends_with(".cache") {
                 files.extend(std::fs::read_dir(task).unwrap().map(|e| e.unwrap().path()));
@@ -102,11 +113,20 @@ mod tests {
         for file in files {
             let name = file.file_stem().unwrap().to_str().unwrap();
             let (recipe, entry) = find(name).unwrap().expect(name);
-            let task = file.parent().unwrap().file_name().unwrap().to_str().unwrap();
+            let task = file
+                .parent()
+                .unwrap()
+                .file_name()
+                .unwrap()
+                .to_str()
+                .unwrap();
             assert_eq!(recipe.task.name(), task, "{name}");
             let beside: Vec<_> = entry.beside.iter().map(|(n, _)| n.to_string()).collect();
             assert_eq!(recipe.beside, beside, "{name}");
-            assert!(!recipe.license.is_empty() && !recipe.sources.is_empty(), "{name}");
+            assert!(
+                !recipe.license.is_empty() && !recipe.sources.is_empty(),
+                "{name}"
+            );
             if recipe.checkpoint.is_none() {
                 recipe.manifest().unwrap();
             }

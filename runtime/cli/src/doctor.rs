@@ -25,6 +25,7 @@ struct Report {
 struct Library {
     usable: bool,
     path: Option<String>,
+    version: Option<String>,
     build: Option<String>,
     problem: Option<String>,
 }
@@ -49,6 +50,7 @@ fn look() -> Report {
             Library {
                 usable: true,
                 path: Some(runtime.path().display().to_string()),
+                version: runtime.version(),
                 build: Some(runtime.build_info().to_string()),
                 problem: None,
             },
@@ -58,6 +60,7 @@ fn look() -> Report {
             Library {
                 usable: false,
                 path: Runtime::find().ok().map(|p| p.display().to_string()),
+                version: None,
                 build: None,
                 problem: Some(error.to_string()),
             },
@@ -79,22 +82,50 @@ fn look() -> Report {
 
 fn print(report: &Report) {
     let names = |list: &[(&str, bool)], wanted: bool| {
-        let names: Vec<_> = list.iter().filter(|(_, b)| *b == wanted).map(|(n, _)| *n).collect();
-        if names.is_empty() { "none".to_string() } else { names.join(" ") }
+        let names: Vec<_> = list
+            .iter()
+            .filter(|(_, b)| *b == wanted)
+            .map(|(n, _)| *n)
+            .collect();
+        if names.is_empty() {
+            "none".to_string()
+        } else {
+            names.join(" ")
+        }
     };
     let row = |name: &str, value: String| vec![name.to_string(), value];
     let library = &report.onnxruntime;
     let mut rows = vec![
         row("bevel", report.bevel.to_string()),
         row("system", report.system.clone()),
-        row("cpu", format!("{}, {} physical cores", report.cpu, report.physical_cores)),
+        row(
+            "cpu",
+            format!("{}, {} physical cores", report.cpu, report.physical_cores),
+        ),
         row("cpu features", names(&report.cpu_features, true)),
         row("  missing", names(&report.cpu_features, false)),
-        row("memory", report.memory_mib.map_or("unknown".into(), |m| format!("{m} MiB"))),
-        row("ONNX Runtime", library.path.clone().unwrap_or_else(|| "not found".into())),
-        row("  usable", if library.usable { "yes".into() } else { "no".into() }),
+        row(
+            "memory",
+            report
+                .memory_mib
+                .map_or("unknown".into(), |m| format!("{m} MiB")),
+        ),
+        row(
+            "ONNX Runtime",
+            library.path.clone().unwrap_or_else(|| "not found".into()),
+        ),
+        row(
+            "  usable",
+            if library.usable {
+                "yes".into()
+            } else {
+                "no".into()
+            },
+        ),
     ];
     if let Some(build) = &library.build {
+        let version = library.version.clone().unwrap_or_else(|| "unknown".into());
+        rows.push(row("  version", version));
         rows.push(row("  build", build.clone()));
         rows.push(row("providers", names(&report.providers, true)));
         rows.push(row("  not in library", names(&report.providers, false)));
@@ -106,5 +137,9 @@ fn print(report: &Report) {
 fn memory_mib() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|l| l.starts_with("MemTotal:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib / 1024)
+    line.split_whitespace()
+        .nth(1)?
+        .parse::<u64>()
+        .ok()
+        .map(|kib| kib / 1024)
 }

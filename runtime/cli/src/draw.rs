@@ -59,18 +59,28 @@ fn frame(canvas: &mut RgbImage, xyxy: [f32; 4], line: i64, color: Rgb<u8>) {
 
 /// White text on the frame's colour: above the box, or inside it at the top of the picture.
 fn tag(canvas: &mut RgbImage, detection: &Detection, size: f32, line: i64) {
-    let Ok(font) = FontRef::try_from_slice(FONT) else { return };
+    let Ok(font) = FontRef::try_from_slice(FONT) else {
+        return;
+    };
     let text = format!("{} {:.2}", detection.label, detection.score);
     let font = font.as_scaled(PxScale::from(size));
     let pad = (size / 5.0).round() as i64;
-    let width = text.chars().map(|c| font.h_advance(font.glyph_id(c))).sum::<f32>().ceil() as i64;
+    let width = text
+        .chars()
+        .map(|c| font.h_advance(font.glyph_id(c)))
+        .sum::<f32>()
+        .ceil() as i64;
     let height = size.ceil() as i64;
     let [x1, y1, ..] = detection.xyxy.map(|v| v.round() as i64);
     let room = i64::from(canvas.width()) - (width + 2 * pad);
     let left = x1.min(room).max(0);
     let top = if y1 >= height { y1 - height } else { y1 + line };
     let color = color(detection.index);
-    fill(canvas, [left, top, left + width + 2 * pad, top + height], color);
+    fill(
+        canvas,
+        [left, top, left + width + 2 * pad, top + height],
+        color,
+    );
     let mut x = (left + pad) as f32;
     let baseline = top as f32 + (size + font.ascent() + font.descent()) / 2.0;
     for c in text.chars() {
@@ -80,12 +90,17 @@ fn tag(canvas: &mut RgbImage, detection: &Detection, size: f32, line: i64) {
         if let Some(outline) = font.outline_glyph(glyph) {
             let origin = outline.px_bounds().min;
             outline.draw(|dx, dy, cover| {
-                let (x, y) = (origin.x as i64 + i64::from(dx), origin.y as i64 + i64::from(dy));
+                let (x, y) = (
+                    origin.x as i64 + i64::from(dx),
+                    origin.y as i64 + i64::from(dy),
+                );
                 if let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y))
                     && let Some(pixel) = canvas.get_pixel_mut_checked(x, y)
                 {
                     let cover = cover.clamp(0.0, 1.0);
-                    pixel.0 = pixel.0.map(|p| (f32::from(p) + (255.0 - f32::from(p)) * cover) as u8);
+                    pixel.0 = pixel
+                        .0
+                        .map(|p| (f32::from(p) + (255.0 - f32::from(p)) * cover) as u8);
                 }
             });
         }
@@ -101,13 +116,25 @@ mod tests {
         for (width, height) in [(1, 1), (40, 9), (640, 480)] {
             let image = RgbImage::new(width, height);
             let (w, h) = (width as f32, height as f32);
-            let detection = |xyxy| Detection { label: "ø person".into(), index: 11, score: 0.5, xyxy };
+            let detection = |xyxy| Detection {
+                label: "ø person".into(),
+                index: 11,
+                score: 0.5,
+                xyxy,
+            };
             let boxes_ = vec![
                 detection([0.0, 0.0, w, h]),
                 detection([w, h, w, h]),
                 detection([w / 2.0, h / 2.0, w, h]),
             ];
-            let drawn = boxes(&image, &Detections { width, height, boxes: boxes_ });
+            let drawn = boxes(
+                &image,
+                &Detections {
+                    width,
+                    height,
+                    boxes: boxes_,
+                },
+            );
             assert_eq!(drawn.dimensions(), (width, height));
             assert_ne!(drawn, image, "{width}×{height}: nothing was drawn");
         }

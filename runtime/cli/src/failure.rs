@@ -22,7 +22,11 @@ impl std::error::Error for Failure {}
 
 /// An error of a kind with a text.
 pub fn fail(kind: ErrorKind, text: impl Into<String>) -> anyhow::Error {
-    Failure { kind, text: text.into() }.into()
+    Failure {
+        kind,
+        text: text.into(),
+    }
+    .into()
 }
 
 /// The kind of the first cause that has one.
@@ -34,11 +38,9 @@ pub fn kind(error: &anyhow::Error) -> ErrorKind {
         if let Some(e) = cause.downcast_ref::<bevel::Error>() {
             return Some(e.kind());
         }
-        #[cfg(feature = "convert")]
-        if let Some(e) = cause.downcast_ref::<bevel_convert::Error>() {
-            return Some(e.kind());
-        }
-        cause.downcast_ref::<bevel_manifest::Error>().map(bevel_manifest::Error::kind)
+        cause
+            .downcast_ref::<bevel_manifest::Error>()
+            .map(bevel_manifest::Error::kind)
     });
     kind.unwrap_or(ErrorKind::Internal)
 }

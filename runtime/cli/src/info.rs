@@ -45,7 +45,12 @@ struct Io {
 pub fn info(args: &InfoArgs) -> anyhow::Result<()> {
     let report = match args.model.is_file() {
         true => {
-            let name = args.model.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = args
+                .model
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             Report {
                 path: args.model.display().to_string(),
                 manifest: None,
@@ -91,7 +96,11 @@ fn graph(name: String, path: &Path) -> anyhow::Result<Graph> {
     Ok(Graph {
         name,
         file: path.display().to_string(),
-        size_bytes: files(path).iter().filter_map(|p| std::fs::metadata(p).ok()).map(|m| m.len()).sum(),
+        size_bytes: files(path)
+            .iter()
+            .filter_map(|p| std::fs::metadata(p).ok())
+            .map(|m| m.len())
+            .sum(),
         inputs: list(session.inputs()),
         outputs: list(session.outputs()),
         operators,
@@ -108,13 +117,12 @@ fn files(path: &Path) -> Vec<PathBuf> {
 
 #[cfg(feature = "convert")]
 fn operators(path: &Path) -> Option<(BTreeMap<String, usize>, i64)> {
-    let model = bevel_onnx::load(path).ok()?;
+    let graph = bevel_onnx::Graph::load(path).ok()?;
     let mut counts = BTreeMap::new();
-    for node in &model.graph.as_ref()?.node {
-        *counts.entry(node.op_type.clone().unwrap_or_default()).or_insert(0) += 1;
+    for node in &graph.nodes {
+        *counts.entry(node.op_type().to_string()).or_insert(0) += 1;
     }
-    let default = model.opset_import.iter().find(|o| o.domain.as_deref().unwrap_or("").is_empty());
-    Some((counts, default.and_then(|o| o.version).unwrap_or(0)))
+    Some((counts, graph.opsets.get("").copied().unwrap_or(0)))
 }
 
 #[cfg(not(feature = "convert"))]
@@ -146,29 +154,51 @@ fn print(report: &Report) {
         print!("{}", variants(manifest));
     }
     for graph in &report.graphs {
-        let opset = graph.opset.map(|o| format!(", opset {o}")).unwrap_or_default();
+        let opset = graph
+            .opset
+            .map(|o| format!(", opset {o}"))
+            .unwrap_or_default();
         println!("{} ({}{opset})", graph.name, mib(graph.size_bytes));
         let io = |kind: &str, t: &Io| {
-            let axes: Vec<_> =
-                t.shape.iter().map(|d| d.map_or("?".into(), |d| d.to_string())).collect();
-            vec![kind.into(), t.name.clone(), t.dtype.into(), format!("[{}]", axes.join(", "))]
+            let axes: Vec<_> = t
+                .shape
+                .iter()
+                .map(|d| d.map_or("?".into(), |d| d.to_string()))
+                .collect();
+            vec![
+                kind.into(),
+                t.name.clone(),
+                t.dtype.into(),
+                format!("[{}]", axes.join(", ")),
+            ]
         };
         let inputs = graph.inputs.iter().map(|t| io("in", t));
-        let rows: Vec<_> = inputs.chain(graph.outputs.iter().map(|t| io("out", t))).collect();
+        let rows: Vec<_> = inputs
+            .chain(graph.outputs.iter().map(|t| io("out", t)))
+            .collect();
         print!("{}", table(&rows));
         if let Some(operators) = &graph.operators {
             let mut counts: Vec<_> = operators.iter().collect();
             counts.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-            let list: Vec<_> = counts.iter().map(|(name, n)| format!("{name} {n}")).collect();
+            let list: Vec<_> = counts
+                .iter()
+                .map(|(name, n)| format!("{name} {n}"))
+                .collect();
             println!("  operators: {}", list.join(", "));
         }
     }
 }
 
 fn variants(manifest: &Manifest) -> String {
-    let head = ["variant", "scheme", "quality", "latency", "", ""].map(String::from).to_vec();
+    let head = ["variant", "scheme", "quality", "latency", "", ""]
+        .map(String::from)
+        .to_vec();
     let rows = manifest.variants.iter().map(|v| {
-        let chosen = if v.name == manifest.variant { "chosen" } else { "" };
+        let chosen = if v.name == manifest.variant {
+            "chosen"
+        } else {
+            ""
+        };
         let (quality, latency, machine) = match &v.measured {
             None => (String::new(), String::new(), String::new()),
             Some(m) => (
@@ -177,7 +207,14 @@ fn variants(manifest: &Manifest) -> String {
                 m.machine.clone(),
             ),
         };
-        vec![v.name.clone(), v.scheme.clone(), quality, latency, chosen.into(), machine]
+        vec![
+            v.name.clone(),
+            v.scheme.clone(),
+            quality,
+            latency,
+            chosen.into(),
+            machine,
+        ]
     });
     table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }

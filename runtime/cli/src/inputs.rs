@@ -26,7 +26,10 @@ impl Kind {
             "text" => Ok(Self::Text),
             "image" => Ok(Self::Image),
             "audio" => Ok(Self::Sound),
-            kind => Err(fail(ErrorKind::Unsupported, format!("`run` cannot read {kind} yet"))),
+            kind => Err(fail(
+                ErrorKind::Unsupported,
+                format!("`run` cannot read {kind} yet"),
+            )),
         }
     }
 
@@ -102,7 +105,12 @@ pub fn sources(kind: Kind, arguments: &[String]) -> anyhow::Result<Vec<Source>> 
 }
 
 fn directory(kind: Kind, folder: &Path) -> anyhow::Result<Vec<Source>> {
-    let unreadable = || fail(ErrorKind::Input, format!("cannot list {}", folder.display()));
+    let unreadable = || {
+        fail(
+            ErrorKind::Input,
+            format!("cannot list {}", folder.display()),
+        )
+    };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| unreadable().context(e))? {
         let path = entry.map_err(|e| unreadable().context(e))?.path();
@@ -119,7 +127,11 @@ fn directory(kind: Kind, folder: &Path) -> anyhow::Result<Vec<Source>> {
         ));
     }
     files.sort();
-    let source = if kind == Kind::Text { Source::Lines } else { Source::File };
+    let source = if kind == Kind::Text {
+        Source::Lines
+    } else {
+        Source::File
+    };
     Ok(files.into_iter().map(source).collect())
 }
 
@@ -133,22 +145,37 @@ pub fn read(
     match source {
         Source::Text(text) => each(text.clone(), Ok(Item::Text(text.clone()))),
         Source::Lines(path) => {
-            let file = File::open(path)
-                .map_err(|source| bevel::Error::InputFile { path: path.clone(), source })?;
+            let file = File::open(path).map_err(|source| bevel::Error::InputFile {
+                path: path.clone(),
+                source,
+            })?;
             lines(BufReader::new(file), &path.display().to_string(), each)
         }
         Source::StdinLines => lines(std::io::stdin().lock(), "standard input", each),
         Source::StdinBytes => {
             let mut bytes = Vec::new();
-            std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
+            std::io::stdin()
+                .lock()
+                .read_to_end(&mut bytes)
+                .context("cannot read standard input")?;
             let image = bevel::vision::decode_image(&bytes).map(Item::Image);
-            each("-".into(), image.map_err(|e| anyhow::Error::from(e).context("standard input")))
+            each(
+                "-".into(),
+                image.map_err(|e| anyhow::Error::from(e).context("standard input")),
+            )
         }
         Source::File(path) => {
             let name = path.display().to_string();
             if path.is_dir() || !path.exists() {
-                let what = if path.is_dir() { "is a directory" } else { "does not exist" };
-                return each(name, Err(fail(ErrorKind::Input, format!("{} {what}", path.display()))));
+                let what = if path.is_dir() {
+                    "is a directory"
+                } else {
+                    "does not exist"
+                };
+                return each(
+                    name,
+                    Err(fail(ErrorKind::Input, format!("{} {what}", path.display()))),
+                );
             }
             let item = match kind {
                 Kind::Image => load_image(path).map(Item::Image).map_err(Into::into),
@@ -168,12 +195,17 @@ fn lines(
     for number in 1.. {
         bytes.clear();
         let read = reader.read_until(b'\n', &mut bytes).map_err(|e| {
-            anyhow::Error::from(e)
-                .context(fail(ErrorKind::Input, format!("{name}: cannot read line {number}")))
+            anyhow::Error::from(e).context(fail(
+                ErrorKind::Input,
+                format!("{name}: cannot read line {number}"),
+            ))
         })?;
         if read == 0 {
             if number == 1 {
-                return each(name.into(), Err(fail(ErrorKind::Input, format!("{name} is empty"))));
+                return each(
+                    name.into(),
+                    Err(fail(ErrorKind::Input, format!("{name} is empty"))),
+                );
             }
             break;
         }
@@ -185,7 +217,10 @@ fn lines(
             Err(e) => {
                 let at = e.valid_up_to() + 1;
                 let what = format!("{name} line {number} is not UTF-8 (byte {at})");
-                each(format!("{name}:{number}"), Err(fail(ErrorKind::Input, what)))?;
+                each(
+                    format!("{name}:{number}"),
+                    Err(fail(ErrorKind::Input, what)),
+                )?;
             }
         }
     }

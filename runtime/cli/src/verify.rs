@@ -40,8 +40,17 @@ struct Compared {
 /// Compares the hashes of a bundle's files, then with `--io` its answers.
 pub fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
     let plain = args.model.is_file();
-    let bundle = if plain { None } else { Some(open::bundle(&args.model, None)?) };
-    let mut report = Report { files: 0, graph: None, outputs: Vec::new(), ok: true };
+    let bundle = if plain {
+        None
+    } else {
+        Some(open::bundle(&args.model, None)?)
+    };
+    let mut report = Report {
+        files: 0,
+        graph: None,
+        outputs: Vec::new(),
+        ok: true,
+    };
     if let Some(bundle) = &bundle {
         report.files = check_hashes(bundle)?;
     }
@@ -51,7 +60,10 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
         report.ok = report.outputs.iter().all(|o| o.ok);
         report.graph = Some(graph.display().to_string());
     } else if plain {
-        return Err(fail(ErrorKind::Input, "a plain model has no hashes to check; give --io FILE"));
+        return Err(fail(
+            ErrorKind::Input,
+            "a plain model has no hashes to check; give --io FILE",
+        ));
     }
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
@@ -61,10 +73,20 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
     if report.ok {
         return Ok(());
     }
-    let names: Vec<_> = report.outputs.iter().filter(|o| !o.ok).map(|o| o.name.as_str()).collect();
+    let names: Vec<_> = report
+        .outputs
+        .iter()
+        .filter(|o| !o.ok)
+        .map(|o| o.name.as_str())
+        .collect();
     Err(fail(
         ErrorKind::Quality,
-        format!("outside {} + {}·|b|: {}", args.atol, args.rtol, names.join(", ")),
+        format!(
+            "outside {} + {}·|b|: {}",
+            args.atol,
+            args.rtol,
+            names.join(", ")
+        ),
     ))
 }
 
@@ -77,7 +99,11 @@ fn check_hashes(bundle: &Bundle) -> anyhow::Result<usize> {
         if found != file.sha256 {
             return Err(fail(
                 ErrorKind::Model,
-                format!("{}: SHA-256 {found}, bundle.toml says {}; copy it again", path.display(), file.sha256),
+                format!(
+                    "{}: SHA-256 {found}, bundle.toml says {}; copy it again",
+                    path.display(),
+                    file.sha256
+                ),
             ));
         }
     }
@@ -86,11 +112,18 @@ fn check_hashes(bundle: &Bundle) -> anyhow::Result<usize> {
 
 /// SHA-256 of a file in lower-case hexadecimal.
 pub fn sha256(path: &Path) -> anyhow::Result<String> {
-    let unreadable = |source| bevel::Error::ModelFile { path: path.to_path_buf(), source };
+    let unreadable = |source| bevel::Error::ModelFile {
+        path: path.to_path_buf(),
+        source,
+    };
     let mut hasher = Sha256::new();
     let mut file = File::open(path).map_err(unreadable)?;
     io::copy(&mut file, &mut HashWriter(&mut hasher)).map_err(unreadable)?;
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 struct HashWriter<'a>(&'a mut Sha256);
@@ -108,8 +141,15 @@ impl io::Write for HashWriter<'_> {
 
 /// The graph to run: the file itself, or that of the named variant, fp32 where there is one.
 fn graph(args: &VerifyArgs, bundle: Option<&Bundle>) -> anyhow::Result<PathBuf> {
-    let Some(bundle) = bundle else { return Ok(args.model.clone()) };
-    let fp32 = bundle.manifest().variants.iter().any(|v| v.name == "fp32").then_some("fp32");
+    let Some(bundle) = bundle else {
+        return Ok(args.model.clone());
+    };
+    let fp32 = bundle
+        .manifest()
+        .variants
+        .iter()
+        .any(|v| v.name == "fp32")
+        .then_some("fp32");
     let variant = args.variant.as_deref().or(fp32);
     Ok(bundle.graph(variant, &args.graph)?.to_path_buf())
 }
@@ -117,7 +157,9 @@ fn graph(args: &VerifyArgs, bundle: Option<&Bundle>) -> anyhow::Result<PathBuf> 
 fn compare(graph: &Path, io: &Path, atol: f64, rtol: f64) -> anyhow::Result<Vec<Compared>> {
     let tensors = read(io)?;
     let part = |prefix: &str| -> BTreeMap<String, Tensor> {
-        let named = tensors.iter().filter_map(|(n, t)| Some((n.strip_prefix(prefix)?, t)));
+        let named = tensors
+            .iter()
+            .filter_map(|(n, t)| Some((n.strip_prefix(prefix)?, t)));
         named.map(|(n, t)| (n.to_string(), t.clone())).collect()
     };
     let (inputs, expected) = (part("input."), part("output."));
@@ -134,7 +176,10 @@ fn compare(graph: &Path, io: &Path, atol: f64, rtol: f64) -> anyhow::Result<Vec<
                 let known: Vec<_> = outputs.keys().map(String::as_str).collect();
                 fail(
                     ErrorKind::Model,
-                    format!("the graph has no output `{name}`, only: {}", known.join(", ")),
+                    format!(
+                        "the graph has no output `{name}`, only: {}",
+                        known.join(", ")
+                    ),
                 )
             })?;
             Ok(difference(name, found, &expected, atol, rtol))
@@ -153,7 +198,11 @@ fn difference(name: String, a: &Tensor, b: &Tensor, atol: f64, rtol: f64) -> Com
                 false if a.is_nan() || b.is_nan() => f64::INFINITY,
                 false => (a - b).abs(),
             };
-            let allowed = if b.is_finite() { atol + rtol * b.abs() } else { atol };
+            let allowed = if b.is_finite() {
+                atol + rtol * b.abs()
+            } else {
+                atol
+            };
             max_abs = max_abs.max(gap);
             max_excess = max_excess.max(gap - allowed);
         }
@@ -161,13 +210,22 @@ fn difference(name: String, a: &Tensor, b: &Tensor, atol: f64, rtol: f64) -> Com
         (max_abs, max_excess) = (f64::INFINITY, f64::INFINITY);
     }
     let ok = same_shape && max_excess <= 0.0;
-    Compared { name, shape: a.shape.clone(), values: b.data.len(), max_abs, max_excess, ok }
+    Compared {
+        name,
+        shape: a.shape.clone(),
+        values: b.data.len(),
+        max_abs,
+        max_excess,
+        ok,
+    }
 }
 
 /// All tensors of a safetensors file.
 fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| bevel::Error::InputFile { path: path.to_path_buf(), source })?;
+    let bytes = std::fs::read(path).map_err(|source| bevel::Error::InputFile {
+        path: path.to_path_buf(),
+        source,
+    })?;
     let bad = |what: String| fail(ErrorKind::Input, format!("{}: {what}", path.display()));
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|e| bad(format!("not a safetensors file, or cut off: {e}")))?;
@@ -188,7 +246,11 @@ fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
             Dtype::I8 => values!(I8, i8),
             Dtype::U8 => values!(U8, u8),
             Dtype::BOOL => TensorData::Bool(view.data().iter().map(|b| *b != 0).collect()),
-            other => return Err(bad(format!("tensor `{name}` is {other:?}, which is not read"))),
+            other => {
+                return Err(bad(format!(
+                    "tensor `{name}` is {other:?}, which is not read"
+                )));
+            }
         };
         tensors.insert(name.to_string(), Tensor::new(view.shape().to_vec(), data)?);
     }
@@ -199,7 +261,9 @@ fn print(report: &Report) {
     if report.files > 0 {
         println!("  {} files match bundle.toml", report.files);
     }
-    let head = ["output", "values", "max |a-b|", ""].map(String::from).to_vec();
+    let head = ["output", "values", "max |a-b|", ""]
+        .map(String::from)
+        .to_vec();
     let row = |o: &Compared| {
         let verdict = if o.ok { "ok" } else { "BREACH" };
         vec![
@@ -210,7 +274,9 @@ fn print(report: &Report) {
         ]
     };
     if !report.outputs.is_empty() {
-        let rows: Vec<_> = std::iter::once(head).chain(report.outputs.iter().map(row)).collect();
+        let rows: Vec<_> = std::iter::once(head)
+            .chain(report.outputs.iter().map(row))
+            .collect();
         print!("{}", table(&rows));
     }
 }

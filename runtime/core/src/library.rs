@@ -142,9 +142,20 @@ impl Runtime {
         self.threads
     }
 
-    /// ONNX Runtime's version, such as `1.28.0`, and how it was built.
+    /// How ONNX Runtime was built.
     pub fn build_info(&self) -> &'static str {
         ort::info()
+    }
+
+    /// ONNX Runtime's version, such as `1.28.0`, from the symbol version that its exports carry;
+    /// `None` where the library has none. Reads the whole file.
+    pub fn version(&self) -> Option<String> {
+        const MARK: &[u8] = b"VERS_1.";
+        let bytes = std::fs::read(&self.path).ok()?;
+        let at = bytes.windows(MARK.len()).position(|window| window == MARK)? + 5;
+        let digit = |b: &&u8| b.is_ascii_digit() || **b == b'.';
+        let version = bytes[at..].iter().take(24).take_while(digit);
+        Some(version.map(|b| char::from(*b)).collect())
     }
 }
 

@@ -112,12 +112,17 @@ impl Tensor {
     }
 
     fn from_value(value: &DynValue) -> ort::Result<Option<Self>> {
-        let ort::value::ValueType::Tensor { ty, .. } = value.dtype() else { return Ok(None) };
+        let ort::value::ValueType::Tensor { ty, .. } = value.dtype() else {
+            return Ok(None);
+        };
         macro_rules! take {
             ($kind:ident, $t:ty) => {{
                 let (shape, values) = value.try_extract_tensor::<$t>()?;
                 let shape = shape.iter().map(|&d| d.max(0) as usize).collect();
-                Some(Self { shape, data: TensorData::$kind(values.to_vec()) })
+                Some(Self {
+                    shape,
+                    data: TensorData::$kind(values.to_vec()),
+                })
             }};
         }
         Ok(match ty {
@@ -132,7 +137,10 @@ impl Tensor {
                 let array = value.try_extract_tensor::<half::f16>()?;
                 let shape = array.0.iter().map(|&d| d.max(0) as usize).collect();
                 let values = array.1.iter().map(|v| v.to_f32()).collect();
-                Some(Self { shape, data: TensorData::F32(values) })
+                Some(Self {
+                    shape,
+                    data: TensorData::F32(values),
+                })
             }
             _ => None,
         })
@@ -159,9 +167,11 @@ impl Session {
         let outputs = self.run(values)?;
         let mut answers = BTreeMap::new();
         for (name, value) in outputs.iter() {
-            let tensor = Tensor::from_value(&value.view()).map_err(ort_error)?.ok_or_else(|| {
-                Error::Unsupported(format!("output `{name}` is {}", value.dtype()))
-            })?;
+            let tensor = Tensor::from_value(&value.view())
+                .map_err(ort_error)?
+                .ok_or_else(|| {
+                    Error::Unsupported(format!("output `{name}` is {}", value.dtype()))
+                })?;
             answers.insert(name.to_string(), tensor);
         }
         Ok(answers)
@@ -178,7 +188,11 @@ impl Session {
                 ))
             })?;
             let fits = info.shape.len() == tensor.shape.len()
-                && info.shape.iter().zip(&tensor.shape).all(|(a, b)| a.is_none_or(|a| a == *b));
+                && info
+                    .shape
+                    .iter()
+                    .zip(&tensor.shape)
+                    .all(|(a, b)| a.is_none_or(|a| a == *b));
             if info.dtype != tensor.data.dtype() || !fits {
                 return Err(Error::Input(format!(
                     "input `{}` is {} {:?}, the graph asks for {} {}",
