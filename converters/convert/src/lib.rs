@@ -1,1 +1,47 @@
-//! converters/convert
+//! Checkpoints to ONNX bundles, without Python.
+//!
+//! [`convert`] opens a checkpoint (a weights file, or a folder with `config.json`, tokenizer and
+//! weights), recognises its architecture, builds a graph, quantises it and writes a bundle: graphs,
+//! side files and a `bundle.toml` that says how to prepare input and decode output. A bundle is
+//! written under a hidden name and renamed, so there is never half of one.
+//!
+//! A conversion that cannot be right fails and says why: weights that are missing or left over are
+//! named, a tokenizer that does not fit the embedding is refused, and a quantised variant that a
+//! [`Judge`] finds to answer differently is not shipped.
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use bevel_convert::{Options, convert};
+//!
+//! let mut options = Options::default();
+//! options.quantize = "none".parse()?;
+//! let report = convert(
+//!     Path::new("all-MiniLM-L6-v2"),
+//!     Path::new("minilm.bevel"),
+//!     &options,
+//!     None,
+//!     &mut |stage| eprintln!("{stage}"),
+//! )?;
+//! assert_eq!(report.chosen, "fp32");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Limits: BERT encoders and EfficientNet-Lite; fp32 and dynamic int8.
+
+mod arch;
+mod bundle;
+mod convert;
+mod error;
+mod judge;
+mod labels;
+mod options;
+mod quantize;
+mod report;
+mod source;
+mod weights;
+
+pub use convert::convert;
+pub use error::{BoxError, Error};
+pub use judge::{Judge, gate};
+pub use options::{Options, Quantize, Scheme};
+pub use report::{Report, Stage, StageReport, VariantReport};

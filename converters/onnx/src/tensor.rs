@@ -50,6 +50,12 @@ impl Tensor {
         Self::new(name, DType::I64, &[elements.len()], data)
     }
 
+    /// One i64 of no dimensions: `Gather` by it takes the axis away.
+    pub fn index(name: impl Into<String>, index: i64) -> Self {
+        let data = Bytes::copy_from_slice(&index.to_le_bytes());
+        Self::new(name, DType::I64, &[], data)
+    }
+
     /// An f32 of no dimensions.
     pub fn scalar(name: impl Into<String>, value: f32) -> Self {
         Self::f32(name, &[], vec![value])

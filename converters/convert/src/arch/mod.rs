@@ -1,0 +1,84 @@
+//! Architecture families: one file each, one row of [`FAMILIES`] each.
+
+mod bert;
+mod efficientnet_lite;
+mod text;
+
+use std::path::PathBuf;
+
+use bevel_manifest::{Decode, Input, Task};
+use bevel_onnx::Graph;
+
+use crate::source::Source;
+use crate::{Error, Options};
+
+/// A model built from a checkpoint, in fp32, with everything a bundle says about it.
+pub(crate) struct Built {
+    pub graph: Graph,
+    pub task: Task,
+    pub input: Input,
+    pub decode: Decode,
+    /// Files of the bundle besides the graphs.
+    pub files: Vec<BundleFile>,
+    /// Tensors of the checkpoint that the graph does not need.
+    pub unused: Vec<String>,
+    /// What people should know about the conversion.
+    pub notes: Vec<String>,
+}
+
+/// A file to put into the bundle.
+pub(crate) struct BundleFile {
+    pub name: String,
+    pub content: Content,
+}
+
+pub(crate) enum Content {
+    Copy(PathBuf),
+    Text(String),
+}
+
+/// One architecture family.
+pub(crate) struct Family {
+    pub name: &'static str,
+    /// Whether a checkpoint is of this family, from `config.json` or the names of its weights.
+    pub recognises: fn(&Source) -> bool,
+    pub build: fn(&Source, &Options) -> Result<Built, Error>,
+}
+
+static FAMILIES: [Family; 2] = [bert::FAMILY, efficientnet_lite::FAMILY];
+
+/// The family of a checkpoint: the one the user named, or the first that recognises it.
+pub(crate) fn family(source: &Source, arch: Option<&str>) -> Result<&'static Family, Error> {
+    let known = || {
+        let names: Vec<_> = FAMILIES.iter().map(|family| family.name).collect();
+        names.join(", ")
+    };
+    match arch {
+        Some(name) => FAMILIES
+            .iter()
+            .find(|family| family.name == name)
+            .ok_or_else(|| Error::Request(format!("no architecture `{name}`; known: {}", known()))),
+        None => FAMILIES
+            .iter()
+            .find(|family| (family.recognises)(source))
+            .ok_or_else(|| Error::UnknownArchitecture {
+                path: source.checkpoint.path().into(),
+                found: describe(source),
+                known: known(),
+            }),
+    }
+}
+
+/// What an unknown checkpoint looks like, for the error.
+fn describe(source: &Source) -> String {
+    match source.model_type() {
+        Some(model_type) => format!("model_type `{model_type}` in config.json"),
+        None => {
+            let first: Vec<_> = source.checkpoint.names().take(3).collect();
+            format!(
+                "no model_type in config.json beside it; tensors {} …",
+                first.join(", ")
+            )
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Dynamic int8: weights are quantised now, activations when they are known. Needs no data.
+//!
+//! | before | after |
+//! |---|---|
+//! | `MatMul(x, W)`, W f32 K×N | `xq, xs, xz = DynamicQuantizeLinear(x)`; `Mul(Cast(MatMulInteger(xq, Wq, xz)), Mul(xs, ws))`, Wq i8 K×N, ws f32 N |
+//! | `Gemm(x, W, b)`, W f32 N×K | the same on Wᵀ, then `Add(b)` |
+//! | `Gather(W, ids)`, W f32 V×D | `Mul(Cast(Gather(Wq, ids)), Gather(ws, ids))`, Wq i8 V×D, ws f32 V×1 |
+//!
+//! An activation that several products read is quantised once. ONNX Runtime fuses the first form
+//! into `DynamicQuantizeMatMul` or `MatMulIntegerToFloat`, the bias with it.
+
+use std::collections::{HashMap, HashSet};
+
+use bevel_onnx::proto::NodeProto;
+use bevel_onnx::{DType, Graph, Tensor};
+
+use super::int8;
+
+/// Smaller matrices, such as a classifier of few classes, save nothing and stay f32.
+const MIN_ELEMENTS: usize = 128 * 128;
+
+/// Shorter tables, such as positions and segments, save nothing and stay f32.
+const MIN_TABLE_ROWS: usize = 2048;
+
+/// The quantised graph and the share of the weight bytes that it covers, in 0 ..= 1.
+pub(crate) fn quantize(graph: &Graph) -> (Graph, f64) {
+    let mut rewrite = Rewrite {
+        graph: graph.clone(),
+        weights: graph
+            .initializers
+            .iter()
+            .filter(|tensor| tensor.dtype == DType::F32 && tensor.dims.len() == 2)
+            .map(|tensor| (tensor.name.as_str(), tensor))
+            .collect(),
+        activations: HashMap::new(),
+        covered: HashSet::new(),
+    };
+    rewrite.graph.nodes.clear();
+    for node in &graph.nodes {
+        if rewrite.node(node).is_none() {
+            rewrite.graph.nodes.push(node.clone());
+        }
+    }
+    let covered: usize = rewrite
+        .covered
+        .iter()
+        .filter_map(|name| rewrite.weights.get(name))
+        .map(|tensor| tensor.data.len())
+        .sum();
+    let mut quantized = rewrite.graph;
+    quantized.drop_unused_initializers();
+    let share = covered as f64 / graph.weight_bytes().max(1) as f64;
+    (quantized, share)
+}
+
+struct Rewrite<'a> {
+    graph: Graph,
+    /// Matrices of the original graph.
+    weights: HashMap<&'a str, &'a Tensor>,
+    /// Activation to its codes, scale and zero point.
+    activations: HashMap<&'a str, [String; 3]>,
+    covered: HashSet<&'a str>,
+}
+
+impl<'a> Rewrite<'a> {
+    /// Writes the quantised form of a node; `None` when the node stays as it is.
+    fn node(&mut self, node: &'a NodeProto) -> Option<()> {
+        let [first, second, rest @ ..] = node.input.as_slice() else {
+            return None;
+        };
+        let name = node.name();
+        match (node.op_type(), rest) {
+            ("MatMul", []) => {
+                let weight = self.matrix(second)?;
+                let columns = weight.dims[1];
+                let quantized = int8::per_column(&weight.as_f32()?, columns);
+                let matrix = Tensor::i8(weight.name.clone(), &weight.dims, quantized.codes);
+                self.product(name, first, matrix, quantized.scales);
+            }
+            ("Gemm", rest) => {
+                let attributes = node.attribute.as_slice();
+                let [attribute] = attributes else { return None };
+                if attribute.name() != "transB" || attribute.i() != 1 {
+                    return None;
+                }
+                let weight = self.matrix(second)?;
+                let (rows, columns) = (weight.dims[0], weight.dims[1]);
+                let quantized = int8::per_row(&weight.as_f32()?, columns);
+                let codes = (0..columns * rows)
+                    .map(|i| quantized.codes[i % rows * columns + i / rows])
+                    .collect();
+                let matrix = Tensor::i8(weight.name.clone(), &[columns, rows], codes);
+                let product = self.product(name, first, matrix, quantized.scales);
+                if let Some(bias) = rest.first() {
+                    self.graph.set_scope(name);
+                    self.graph.node("Add", &[&product, bias], []);
+                }
+            }
+            ("Gather", []) if node.attribute.iter().all(|a| a.i() == 0) => {
+                let table = self.matrix(first).filter(|t| t.dims[0] >= MIN_TABLE_ROWS)?;
+                let columns = table.dims[1];
+                let quantized = int8::per_row(&table.as_f32()?, columns);
+                let codes = Tensor::i8(table.name.clone(), &table.dims, quantized.codes);
+                self.lookup(name, codes, quantized.scales, second);
+            }
+            _ => return None,
+        }
+        // What reads the node's result reads the last of the new nodes.
+        let last = self.graph.nodes.last_mut()?;
+        last.output.clone_from(&node.output);
+        Some(())
+    }
+
+    /// A weight worth quantising.
+    fn matrix(&mut self, name: &str) -> Option<&'a Tensor> {
+        let (name, tensor) = self.weights.get_key_value(name)?;
+        if tensor.len() < MIN_ELEMENTS {
+            return None;
+        }
+        self.covered.insert(name);
+        Some(tensor)
+    }
+
+    fn product(&mut self, name: &str, x: &'a str, matrix: Tensor, scales: Vec<f32>) -> String {
+        let [codes, scale, zero] = self.activation(x);
+        let graph = &mut self.graph;
+        graph.set_scope(name);
+        let scales = Tensor::f32(format!("{}.scale", matrix.name), &[scales.len()], scales);
+        let scales = graph.initializer(scales);
+        let matrix = graph.initializer(quantized_name(matrix));
+        let scale = graph.node("Mul", &[&scale, &scales], []);
+        let product = graph.node("MatMulInteger", &[&codes, &matrix, &zero], []);
+        let product = graph.node("Cast", &[&product], [("to", to_f32().into())]);
+        graph.node("Mul", &[&product, &scale], [])
+    }
+
+    fn lookup(&mut self, name: &str, table: Tensor, scales: Vec<f32>, ids: &str) {
+        let graph = &mut self.graph;
+        graph.set_scope(name);
+        let scales = Tensor::f32(format!("{}.scale", table.name), &[scales.len(), 1], scales);
+        let scales = graph.initializer(scales);
+        let table = graph.initializer(quantized_name(table));
+        let codes = graph.node("Gather", &[&table, ids], []);
+        let codes = graph.node("Cast", &[&codes], [("to", to_f32().into())]);
+        let scale = graph.node("Gather", &[&scales, ids], []);
+        graph.node("Mul", &[&codes, &scale], []);
+    }
+
+    fn activation(&mut self, x: &'a str) -> [String; 3] {
+        let graph = &mut self.graph;
+        let quantized = self.activations.entry(x).or_insert_with(|| {
+            graph.set_scope(x);
+            graph.node_of("DynamicQuantizeLinear", &[x], [])
+        });
+        quantized.clone()
+    }
+}
+
+fn quantized_name(tensor: Tensor) -> Tensor {
+    Tensor {
+        name: format!("{}.int8", tensor.name),
+        ..tensor
+    }
+}
+
+fn to_f32() -> i64 {
+    i64::from(DType::F32.code())
+}

@@ -1,0 +1,104 @@
+use std::fmt;
+use std::path::PathBuf;
+
+use bevel_manifest::{Measured, Task};
+use serde::Serialize;
+
+/// What a conversion did, for people and for `--json`.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// The bundle.
+    pub out: PathBuf,
+    /// Model name.
+    pub name: String,
+    /// What the model answers.
+    pub task: Task,
+    /// Architecture family.
+    pub family: String,
+    /// The checkpoint file.
+    pub checkpoint: PathBuf,
+    /// Its size.
+    pub checkpoint_bytes: u64,
+    /// Tensors that went into the graph.
+    pub tensors_read: usize,
+    /// Tensors that the graph does not need, by name.
+    pub tensors_unused: Vec<String>,
+    /// Every variant that was built, also those that were dropped.
+    pub variants: Vec<VariantReport>,
+    /// The variant that runs by default.
+    pub chosen: String,
+    /// Why it was chosen.
+    pub reason: String,
+    /// What people should know, one sentence each.
+    pub notes: Vec<String>,
+    /// Stages in order, with their time.
+    pub stages: Vec<StageReport>,
+    /// Wall time of the whole conversion.
+    pub seconds: f64,
+}
+
+/// One variant of the model.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct VariantReport {
+    /// Name in the bundle.
+    pub name: String,
+    /// How the weights were made.
+    pub scheme: String,
+    /// Graph and weights.
+    pub size_bytes: u64,
+    /// Whether it is in the bundle.
+    pub kept: bool,
+    /// Why it was dropped; nothing when it was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<String>,
+    /// What was measured, where there was a judge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
+}
+
+/// How long a stage took.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct StageReport {
+    /// The stage.
+    pub stage: Stage,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+/// Steps of a conversion, announced when they begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Stage {
+    /// The checkpoint is opened and recognised.
+    Read,
+    /// The graph is built from it.
+    Build,
+    /// Weights are quantised.
+    Quantize,
+    /// Graphs and side files are written.
+    Write,
+    /// Files and checkpoint are hashed.
+    Hash,
+    /// Variants are compared with fp32.
+    Measure,
+    /// The bundle gets its place.
+    Finish,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Build => "build",
+            Self::Quantize => "quantize",
+            Self::Write => "write",
+            Self::Hash => "hash",
+            Self::Measure => "measure",
+            Self::Finish => "finish",
+        })
+    }
+}
