@@ -1,8 +1,150 @@
 //! `bevel convert`.
 
-use crate::args::ConvertArgs;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
-/// Converts.
-pub fn convert(_: &ConvertArgs) -> anyhow::Result<()> {
+use anyhow::Context;
+use bevel_convert::{Options, Report, Stage};
+use bevel_manifest::{ErrorKind, Recipe};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::args::ConvertArgs;
+use crate::failure::fail;
+use crate::judge::Side;
+use crate::show::table;
+use crate::{catalog, open};
+
+/// Converts, measures the variants on this machine, and says what came of it.
+pub fn convert(args: &ConvertArgs) -> anyhow::Result<()> {
+    let from = source(args)?;
+    let mut options = Options::default();
+    options.task = args.task;
+    options.arch = args.arch.clone();
+    options.quantize = args
+        .quantize
+        .parse()
+        .map_err(|e: String| fail(ErrorKind::Input, e))?;
+    options.labels = args.labels.clone();
+    options.recipe_dir = from.recipe.as_ref().and_then(|(_, folder)| folder.clone());
+    options.recipe = from.recipe.map(|(recipe, _)| recipe);
+    // Without ONNX Runtime nothing can be measured, and an unmeasured variant is not shipped as
+    // the choice: better to say so before the work than after.
+    open::runtime(None)?;
+    let bar = spinner();
+    let mut judge = Side::default();
+    let report = bevel_convert::convert(
+        &from.checkpoint,
+        &args.output,
+        &options,
+        Some(&mut judge),
+        &mut |stage: Stage| bar.set_message(stage.to_string()),
+    )?;
+    bar.finish_and_clear();
+    if args.json {
+        writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?;
+    } else {
+        print(&report)?;
+    }
+    Ok(())
+}
+
+/// What to convert, and the recipe with the folder of the files beside it.
+struct From {
+    checkpoint: PathBuf,
+    recipe: Option<(Recipe, Option<PathBuf>)>,
+}
+
+fn source(args: &ConvertArgs) -> anyhow::Result<From> {
+    if let Some(path) = &args.recipe {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| fail(ErrorKind::Input, format!("cannot read {}", path.display())))?;
+        let recipe = Recipe::from_toml(&text).with_context(|| path.display().to_string())?;
+        let folder = path.parent().map(Path::to_path_buf);
+        return Ok(From {
+            checkpoint: args.checkpoint.clone(),
+            recipe: Some((recipe, folder)),
+        });
+    }
+    if !args.checkpoint.exists()
+        && let Some(folder) = catalog::pulled(&args.checkpoint)?
+    {
+        let text = std::fs::read_to_string(folder.join(catalog::RECIPE_FILE))
+            .with_context(|| format!("cannot read the recipe in {}", folder.display()))?;
+        let recipe = Recipe::from_toml(&text)?;
+        let Some(checkpoint) = &recipe.checkpoint else {
+            return Err(fail(
+                ErrorKind::Unsupported,
+                format!(
+                    "{0} runs as it is, there is nothing to convert: bevel run {0} INPUT",
+                    recipe.name
+                ),
+            ));
+        };
+        let checkpoint = folder.join(checkpoint);
+        return Ok(From {
+            checkpoint,
+            recipe: Some((recipe, Some(folder))),
+        });
+    }
+    Ok(From {
+        checkpoint: args.checkpoint.clone(),
+        recipe: None,
+    })
+}
+
+fn spinner() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(std::time::Duration::from_millis(100));
+    bar
+}
+
+fn print(report: &Report) -> anyhow::Result<()> {
+    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "{} ({}, {}) from {} in {:.1} s: {}",
+        report.name,
+        report.family,
+        report.task,
+        report.checkpoint.display(),
+        report.seconds,
+        report.out.display()
+    )?;
+    let head = ["variant", "size", "quality", "time", ""]
+        .map(String::from)
+        .to_vec();
+    let rows = report.variants.iter().map(|v| {
+        let (quality, time) = match &v.measured {
+            None => (String::new(), String::new()),
+            Some(m) => (
+                format!("{} {:.4}, worst {:.4}", m.metric, m.value, m.worst),
+                format!("{:.2} × fp32", m.latency_ratio),
+            ),
+        };
+        let state = match (&v.dropped, v.name == report.chosen) {
+            (Some(why), _) => format!("dropped: {why}"),
+            (None, true) => format!("chosen: {}", report.reason),
+            (None, false) => String::new(),
+        };
+        vec![v.name.clone(), mib(v.size_bytes), quality, time, state]
+    });
+    write!(
+        out,
+        "{}",
+        table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+    )?;
+    if !report.tensors_unused.is_empty() {
+        writeln!(out, "  not used: {}", report.tensors_unused.join(", "))?;
+    }
+    for note in &report.notes {
+        writeln!(out, "  note: {note}")?;
+    }
     Ok(())
 }

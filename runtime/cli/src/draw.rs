@@ -37,7 +37,8 @@ pub fn boxes(image: &RgbImage, found: &Detections) -> RgbImage {
 }
 
 fn color(index: usize) -> Rgb<u8> {
-    Rgb(COLORS[index % COLORS.len()])
+    // Neighbours in the list, and classes a list apart, get different colours.
+    Rgb(COLORS[(index * 7 + index / COLORS.len()) % COLORS.len()])
 }
 
 fn fill(canvas: &mut RgbImage, [x1, y1, x2, y2]: [i64; 4], color: Rgb<u8>) {

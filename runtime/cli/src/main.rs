@@ -12,6 +12,8 @@ mod failure;
 mod info;
 mod inputs;
 #[cfg(feature = "convert")]
+mod judge;
+#[cfg(feature = "convert")]
 mod models;
 mod open;
 mod run;

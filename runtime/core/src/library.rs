@@ -152,7 +152,10 @@ impl Runtime {
     pub fn version(&self) -> Option<String> {
         const MARK: &[u8] = b"VERS_1.";
         let bytes = std::fs::read(&self.path).ok()?;
-        let at = bytes.windows(MARK.len()).position(|window| window == MARK)? + 5;
+        let at = bytes
+            .windows(MARK.len())
+            .position(|window| window == MARK)?
+            + 5;
         let digit = |b: &&u8| b.is_ascii_digit() || **b == b'.';
         let version = bytes[at..].iter().take(24).take_while(digit);
         Some(version.map(|b| char::from(*b)).collect())

@@ -1,0 +1,79 @@
+# The one entry point. `make help` lists the targets; `make demo` and `make test` do all set-up.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup tools models demo test lint fmt doc bench check clean
+
+CARGO := cargo
+DATA := ../shared/data
+BUNDLES := target/bundles
+RELEASE := target/release/bevel
+DEV := target/debug/bevel
+export ORT_DISABLE_TELEMETRY := 1
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
+
+tools: ## Name what is missing, with the command that installs it
+	@missing=0; \
+	need() { command -v $$1 >/dev/null || { echo "missing: $$1; install it: $$2" >&2; missing=1; }; }; \
+	need cargo "https://rustup.rs or apt-get install rustup"; \
+	need cc "apt-get install build-essential"; \
+	need python3 "apt-get install python3 python3-pip"; \
+	need curl "apt-get install curl"; \
+	python3 -m pip --version >/dev/null 2>&1 \
+		|| { echo "missing: pip; install it: apt-get install python3-pip" >&2; missing=1; }; \
+	exit $$missing
+
+setup: tools ## Fetch ONNX Runtime and the Rust dependencies
+	@scripts/onnxruntime.sh
+	@$(CARGO) fetch --locked --quiet || $(CARGO) fetch --locked --offline
+
+$(RELEASE): FORCE | setup
+	@$(CARGO) build --release --locked -p bevel-cli
+
+$(DEV): FORCE | setup
+	@$(CARGO) build --locked --workspace --all-targets
+
+FORCE:
+
+# YOLOX-nano comes from a release file, which not every machine can reach: the rest goes on without.
+PULL = models pull --from $(DATA)/vision
+
+models: $(RELEASE) ## Fetch the models of the catalogue into models/.cache, hash-checked
+	@$(RELEASE) $(PULL)
+
+# Reconverted whenever it is asked for: a bundle of yesterday's converter proves nothing.
+CONVERT = for name in all-minilm-l6-v2 efficientnet-lite0; do \
+	$(1) convert $$name -o $(BUNDLES)/$$name.bevel; done
+
+demo: $(RELEASE) ## Set up, convert, and answer for text, pictures and speech
+	@scripts/demo.sh $(RELEASE) $(DATA) $(BUNDLES)
+
+test: $(DEV) ## Set up and pass the tests
+	@command -v cargo-nextest >/dev/null || $(CARGO) install --locked cargo-nextest
+	@$(DEV) $(PULL) || [ -z "$${BEVEL_REQUIRE:-}" ]
+	@$(call CONVERT,$(DEV)) >/dev/null || [ -z "$${BEVEL_REQUIRE:-}" ]
+	@$(CARGO) test --locked --workspace --doc --quiet
+	@$(CARGO) nextest run --locked --workspace --no-fail-fast
+
+lint: setup ## Check format, lints and documentation
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --locked --workspace --all-targets --quiet -- -D warnings
+	@$(CARGO) clippy --locked -p bevel-cli --no-default-features --quiet -- -D warnings
+	@$(CARGO) clippy --locked -p bevel --features cuda,tensorrt --quiet -- -D warnings
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; fi
+
+fmt: ## Format the code
+	@$(CARGO) fmt --all
+
+doc: setup ## Build the documentation
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+bench: $(RELEASE) ## Measure the stages of each model
+	@scripts/bench.sh $(RELEASE) $(DATA) $(BUNDLES)
+
+check: lint test ## What CI runs
+
+clean: ## Remove what was built; pulled models stay
+	@$(CARGO) clean
