@@ -135,7 +135,8 @@ def main() -> None:
     scores = logits(model, paths, args.preparation)
     top1, top5 = counts(scores, truth)
     predictions = {path.name: int(index) for path, index in zip(paths, scores.argmax(1))}
-    print(json.dumps({"preparation": args.preparation, "images": len(paths), "top1": top1, "top5": top5, "predictions": predictions}))
+    line = {"preparation": args.preparation, "images": len(paths), "top1": top1, "top5": top5}
+    print(json.dumps(line | {"predictions": predictions}))
 
 
 if __name__ == "__main__":

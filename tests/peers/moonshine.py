@@ -75,8 +75,10 @@ class Plain:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        load = lambda name: ort.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])  # noqa: E731
-        self.encoder, self.decoder = load("encoder_model.ort"), load("decoder_model_merged.ort")
+        self.encoder, self.decoder = (
+            ort.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
+            for name in ("encoder_model.ort", "decoder_model_merged.ort")
+        )
         self.outputs = [output.name for output in self.decoder.get_outputs()]
         # Only the first step gives the encoder's keys and values; later steps give empty tensors in their place.
         self.later = [name for name in self.outputs if ".encoder." not in name]

@@ -117,7 +117,8 @@ def evaluate(detector: Detector, folder: Path, output: Path) -> None:
     judge.evaluate()
     judge.accumulate()
     judge.summarize()
-    print(json.dumps({"images": len(truth.getImgIds()), "boxes": len(results), "map": round(judge.stats[0], 4), "map50": round(judge.stats[1], 4)}))
+    scores = {"map": round(judge.stats[0], 4), "map50": round(judge.stats[1], 4)}
+    print(json.dumps({"images": len(truth.getImgIds()), "boxes": len(results)} | scores))
 
 
 def main() -> None:
@@ -174,7 +175,8 @@ def main() -> None:
             for stage, seconds in zip(spent, (prepared - start, ran - prepared, end - ran)):
                 spent[stage].append(seconds)
 
-    line = {"first_answer_ms": round(first_ms, 1), "peak_memory_mib": round(measure.peak_memory_mib(), 1), "answers": answers}
+    peak = measure.peak_memory_mib()
+    line = {"first_answer_ms": round(first_ms, 1), "peak_memory_mib": round(peak, 1), "answers": answers}
     line |= {stage: measure.percentiles(seconds) for stage, seconds in spent.items() if seconds}
     print(json.dumps(line), flush=True)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL
 from PIL import Image
 from safetensors.numpy import save_file
 
@@ -32,9 +33,9 @@ def main() -> None:
             opencv[f"bilinear.{name}"] = cv2.resize(source, target, interpolation=cv2.INTER_LINEAR)
             for kernel in (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC):
                 resized = Image.fromarray(source).resize(target, kernel)
-                pillow[f"{kernel.name.lower()}.{name}"] = np.asarray(resized)
+                pillow[f"{kernel.name.lower()}.{name}"] = np.ascontiguousarray(resized)
     save_file(opencv, HERE / "opencv.safetensors", {"opencv": cv2.__version__})
-    save_file({key: np.ascontiguousarray(value) for key, value in pillow.items()}, HERE / "pillow.safetensors", {"pillow": Image.__version__})
+    save_file(pillow, HERE / "pillow.safetensors", {"pillow": PIL.__version__})
 
 
 if __name__ == "__main__":
