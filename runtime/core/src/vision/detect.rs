@@ -262,7 +262,8 @@ fn check_graph(
     }
 }
 
-/// Predictions above `min_score` as boxes in pixels of the tensor.
+/// Predictions as boxes in pixels of the tensor: one for every class at or above `min_score`, as the
+/// makers' evaluation has it (the best class alone costs 0.009 mAP on coco-mini).
 fn candidates(
     values: &[f32],
     row: usize,
@@ -279,26 +280,18 @@ fn candidates(
         if objectness < min_score {
             continue;
         }
-        let (mut class, mut best) = (0, f32::NEG_INFINITY);
-        for (index, score) in classes.iter().enumerate() {
-            if *score > best {
-                (class, best) = (index as u32, *score);
+        let center = [(dx + column) * stride, (dy + line) * stride];
+        let half = [w.exp() * stride / 2.0, h.exp() * stride / 2.0];
+        let [[x1, x2], [y1, y2]] = [0, 1].map(|i| [center[i] - half[i], center[i] + half[i]]);
+        for (class, probability) in classes.iter().enumerate() {
+            let score = objectness * probability;
+            if score >= min_score {
+                out.push(Box2d {
+                    xyxy: [x1, y1, x2, y2],
+                    class: class as u32,
+                    score,
+                });
             }
-        }
-        let score = objectness * best;
-        if score >= min_score {
-            let center = [(dx + column) * stride, (dy + line) * stride];
-            let half = [w.exp() * stride / 2.0, h.exp() * stride / 2.0];
-            out.push(Box2d {
-                xyxy: [
-                    center[0] - half[0],
-                    center[1] - half[1],
-                    center[0] + half[0],
-                    center[1] + half[1],
-                ],
-                class,
-                score,
-            });
         }
     }
 }

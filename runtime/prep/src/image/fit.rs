@@ -1,6 +1,6 @@
-use bevel_manifest::{Anchor, ChannelOrder, ImageInput, Resize};
+use bevel_manifest::{Anchor, ChannelOrder, ImageInput, Interpolation, Resize};
 
-use super::resample::{Axis, blend_rows};
+use super::resample::{Axis, blend_rows, level, squeeze};
 use super::view::ImageView;
 
 /// Where a picture ended up in the tensor: `tensor = picture · scale + offset` per axis, in pixels.
@@ -35,17 +35,19 @@ struct Layout {
     fill: u8,
 }
 
-/// Turns pictures into one f32 tensor 3×H×W (planes in the order the manifest says) in one pass:
-/// resampled rows are normalised on their way into the tensor, and no scaled copy is ever stored.
+/// Turns pictures into one f32 tensor 3×H×W (planes in the order the manifest says): resampled rows
+/// are normalised on their way into the tensor, and no scaled copy is stored.
 ///
-/// Filter tables and the row buffer are kept, so pictures of one size cost no allocation after the
-/// first.
+/// Filter tables and row buffers are kept, so pictures of one size cost no allocation after the
+/// first. (Image libraries compute filter tables anew, on the heap, for every picture.)
 #[derive(Debug, Default)]
 pub struct Preprocess {
     planned: Option<(ImageInput, [u32; 2], Layout)>,
     x: Axis,
     y: Axis,
     row: Vec<f32>,
+    /// For antialiased filters: the rows that matter at their final width.
+    squeezed: Vec<u8>,
 }
 
 impl Preprocess {
@@ -74,22 +76,36 @@ impl Preprocess {
                 out[at..at + plane].fill(level * gain[color] + shift[color]);
             }
         }
-        let row_len = image.width() as usize * 3;
+        let visible = layout.visible[0] as usize;
+        // Two taps: whole rows are blended first, which runs over neighbouring bytes. Many taps:
+        // width first, rounded in between, which is fewer taps and what Pillow does.
+        let narrow_first = spec.interpolation != Interpolation::Bilinear;
+        let (pixels, row_len) = if narrow_first {
+            squeeze(
+                image.pixels(),
+                image.width(),
+                &self.x,
+                &self.y,
+                &mut self.squeezed,
+            );
+            (self.squeezed.as_slice(), visible * 3)
+        } else {
+            (image.pixels(), image.width() as usize * 3)
+        };
+        let skipped = if narrow_first { self.y.first() } else { 0 };
         self.row.resize(row_len, 0.0);
         for line in 0..layout.visible[1] as usize {
-            let weights = &self.y.weights[line * self.y.taps..][..self.y.taps];
-            blend_rows(
-                image.pixels(),
-                row_len,
-                self.y.start[line],
-                weights,
-                &mut self.row,
-            );
+            let (start, weights) = self.y.at(line);
+            blend_rows(pixels, row_len, start - skipped, weights, &mut self.row);
             let at = (layout.place[1] as usize + line) * width + layout.place[0] as usize;
-            let visible = layout.visible[0] as usize;
-            let [r, g, b] = planes.map(|p| p * plane + at);
-            if let Some([r, g, b]) = disjoint(out, [r, g, b], visible) {
-                resample_row(&self.x, &self.row, [r, g, b], gain, shift);
+            let starts = planes.map(|p| p * plane + at);
+            let Some(lines) = disjoint(out, starts, visible) else {
+                continue;
+            };
+            if narrow_first {
+                copy_row(&self.row, lines, gain, shift);
+            } else {
+                resample_row(&self.x, &self.row, lines, gain, shift);
             }
         }
         let scale = [0, 1].map(|i| layout.scaled[i] as f32 / source[i] as f32);
@@ -196,7 +212,6 @@ fn disjoint(out: &mut [f32], starts: [usize; 3], len: usize) -> Option<[&mut [f3
 /// The horizontal half: one blended row to one line of each plane.
 fn resample_row(axis: &Axis, row: &[f32], out: [&mut [f32]; 3], gain: [f32; 3], shift: [f32; 3]) {
     let [r, g, b] = out;
-    let level = |v: f32| (v + 0.5).floor().clamp(0.0, 255.0);
     let positions = axis.start.iter().zip(axis.weights.chunks_exact(axis.taps));
     let lines = r.iter_mut().zip(g.iter_mut()).zip(b.iter_mut());
     for ((start, weights), ((r, g), b)) in positions.zip(lines) {
@@ -214,6 +229,16 @@ fn resample_row(axis: &Axis, row: &[f32], out: [&mut [f32]; 3], gain: [f32; 3], 
         *r = level(sum[0]) * gain[0] + shift[0];
         *g = level(sum[1]) * gain[1] + shift[1];
         *b = level(sum[2]) * gain[2] + shift[2];
+    }
+}
+
+/// A row that has its final width already, to one line of each plane.
+fn copy_row(row: &[f32], out: [&mut [f32]; 3], gain: [f32; 3], shift: [f32; 3]) {
+    let [r, g, b] = out;
+    for (((pixel, r), g), b) in row.chunks_exact(3).zip(r).zip(g).zip(b) {
+        *r = level(pixel[0]) * gain[0] + shift[0];
+        *g = level(pixel[1]) * gain[1] + shift[1];
+        *b = level(pixel[2]) * gain[2] + shift[2];
     }
 }
 

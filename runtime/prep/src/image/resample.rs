@@ -58,6 +58,19 @@ impl Axis {
         }
     }
 
+    /// Start and weights of the taps for an output position.
+    pub fn at(&self, position: usize) -> (u32, &[f32]) {
+        (
+            self.start[position],
+            &self.weights[position * self.taps..][..self.taps],
+        )
+    }
+
+    /// The first source position that any tap reads.
+    pub fn first(&self) -> u32 {
+        self.start.first().copied().unwrap_or(0)
+    }
+
     fn first_tap(&self, filter: Interpolation, center: f64, support: f64, source: u32) -> u32 {
         let first = match filter {
             Interpolation::Bilinear => (center - 0.5).floor(),
@@ -85,6 +98,35 @@ fn kernel(filter: Interpolation, x: f64) -> f64 {
         Interpolation::BicubicAntialias if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
         Interpolation::BicubicAntialias if x < 2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
         Interpolation::BicubicAntialias => 0.0,
+    }
+}
+
+/// A sum of weighted levels as a whole level.
+pub(super) fn level(sum: f32) -> f32 {
+    (sum + 0.5).floor().clamp(0.0, 255.0)
+}
+
+/// The rows that `y` reads, at the width that `x` gives them, in whole levels.
+pub(super) fn squeeze(pixels: &[u8], width: u32, x: &Axis, y: &Axis, out: &mut Vec<u8>) {
+    let last = y.start.last().map_or(0, |start| *start as usize + y.taps);
+    let rows = pixels
+        .chunks_exact(width as usize * 3)
+        .take(last)
+        .skip(y.first() as usize);
+    let out_len = x.start.len() * 3;
+    out.resize(rows.len() * out_len, 0);
+    for (row, out) in rows.zip(out.chunks_exact_mut(out_len)) {
+        for (position, pixel) in out.chunks_exact_mut(3).enumerate() {
+            let (start, weights) = x.at(position);
+            let taps = row[start as usize * 3..].chunks_exact(3);
+            let mut sum = [0.0f32; 3];
+            for (tap, weight) in taps.zip(weights) {
+                sum[0] += weight * f32::from(tap[0]);
+                sum[1] += weight * f32::from(tap[1]);
+                sum[2] += weight * f32::from(tap[2]);
+            }
+            pixel.copy_from_slice(&sum.map(|s| level(s) as u8));
+        }
     }
 }
 
