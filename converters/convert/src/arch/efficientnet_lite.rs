@@ -133,7 +133,7 @@ fn variant(weights: &Weights<'_>) -> Option<(usize, Vec<Block>)> {
 }
 
 fn build(source: &Source, options: &Options) -> Result<Built, Error> {
-    let task = options.task.unwrap_or(Task::Classify);
+    let task = options.wanted_task().unwrap_or(Task::Classify);
     if !matches!(task, Task::Classify | Task::Tensors) {
         return Err(Error::Task {
             family: NAME,
@@ -152,8 +152,8 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     let (graph, classes) = network(&weights, side, &blocks)?;
     let unused = weights.finish(|name| name.ends_with(".num_batches_tracked"))?;
 
-    let labels = match &options.labels {
-        Some(path) => Some(labels::from_file(path, classes)?),
+    let labels = match options.labels_path()? {
+        Some(path) => Some(labels::from_file(&path, options.labels_name(), classes)?),
         None => None,
     };
     let image = ImageInput {
