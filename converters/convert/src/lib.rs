@@ -30,14 +30,17 @@
 
 mod arch;
 mod bundle;
+mod clock;
 mod convert;
 mod error;
 mod judge;
 mod labels;
 mod options;
 mod quantize;
+mod recipe;
 mod report;
 mod source;
+mod variants;
 mod weights;
 
 pub use convert::convert;
@@ -45,3 +48,8 @@ pub use error::{BoxError, Error};
 pub use judge::{Judge, gate};
 pub use options::{Options, Quantize, Scheme};
 pub use report::{Report, Stage, StageReport, VariantReport};
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -49,7 +49,8 @@ const HEAD_WEIGHTS: [&str; 3] = ["cls.", "classifier.", "qa_outputs."];
 
 fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     let config = Config::read(source)?;
-    let head = options.task.map_or_else(|| config.head(), Ok)?;
+    let asked = options.wanted_task();
+    let head = asked.map_or_else(|| config.head(), Ok)?;
     let weights = Weights::new(&source.checkpoint, NAME);
     let mut encoder = Encoder::new(&config, &weights);
     let hidden = encoder.build()?;
@@ -74,7 +75,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     let unused = weights.finish(|name| {
         let buffer = name.ends_with("embeddings.position_ids")
             || name.ends_with("embeddings.token_type_ids");
-        let other_head = options.task.is_some() && HEAD_WEIGHTS.iter().any(|p| name.starts_with(p));
+        let other_head = asked.is_some() && HEAD_WEIGHTS.iter().any(|p| name.starts_with(p));
         // Pre-training also learns whether one sentence follows the other.
         let next_sentence = head == Task::Fill && name.starts_with("cls.seq_relationship.");
         // `cls.predictions.decoder.bias` repeats `cls.predictions.bias`.
@@ -85,7 +86,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     let mut files = Vec::new();
     let mut notes = Vec::new();
     let tokenizer = text::tokenizer(source, config.vocab)?;
-    let task = match (&tokenizer, options.task) {
+    let task = match (&tokenizer, asked) {
         (None, Some(task)) if task != Task::Tensors => {
             return Err(Error::SideFile {
                 path: source.path(text::TOKENIZER),
@@ -113,7 +114,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         graph,
         task,
         input,
-        decode: text::decode(task, source, classes)?,
+        decode: text::decode(task, source, options, classes)?,
         files,
         unused: unused.0,
         notes,
@@ -192,7 +193,14 @@ fn masked_lm(encoder: &mut Encoder<'_>, hidden: &str) -> Result<usize, Error> {
     let x = encoder.norm(&x, &format!("{TRANSFORM}.LayerNorm"))?;
     encoder.graph.set_scope("cls.predictions");
     let table = encoder.decoder_table()?;
-    let bias = encoder.weights.take("cls.predictions.bias", &[vocab])?;
+    let own = "cls.predictions.bias";
+    let tied = "cls.predictions.decoder.bias";
+    let bias = if encoder.weights.contains(own) {
+        own
+    } else {
+        tied
+    };
+    let bias = encoder.weights.take(bias, &[vocab])?;
     let graph = &mut encoder.graph;
     let bias = graph.initializer(bias);
     // Gemm reads the table as it lies, V×D; a MatMul would need a transposed copy of it.

@@ -10,7 +10,6 @@ use crate::source::Source;
 use crate::{Error, Options};
 
 pub(super) const TOKENIZER: &str = "tokenizer.json";
-pub(super) const LABELS: &str = "labels.txt";
 
 /// How many labels a text classifier answers at most.
 const TOP_K: usize = 5;
@@ -144,8 +143,9 @@ pub(super) fn labels(
     options: &Options,
     classes: usize,
 ) -> Result<BundleFile, Error> {
-    let labels = match &options.labels {
-        Some(path) => return crate::labels::from_file(path, classes),
+    let file = options.labels_name();
+    let labels = match options.labels_path()? {
+        Some(path) => return crate::labels::from_file(&path, file, classes),
         None => source
             .config
             .as_ref()
@@ -158,7 +158,7 @@ pub(super) fn labels(
     let names: Option<Vec<String>> = (0..classes).map(name).collect();
     match names {
         Some(names) if labels.is_none_or(|map| map.len() == classes) => {
-            crate::labels::from_names(&names)
+            crate::labels::from_names(&names, file)
         }
         _ => Err(Error::SideFile {
             path: source.path("config.json"),
@@ -171,16 +171,21 @@ pub(super) fn labels(
 }
 
 /// The decoding of a head of `classes` logits.
-pub(super) fn decode(task: Task, source: &Source, classes: usize) -> Result<Decode, Error> {
+pub(super) fn decode(
+    task: Task,
+    source: &Source,
+    options: &Options,
+    classes: usize,
+) -> Result<Decode, Error> {
     Ok(match task {
         Task::Embed => Decode::Embed(pooling(source)?),
         Task::Classify => Decode::Classify(ClassifySpec {
-            labels: Some(LABELS.into()),
+            labels: Some(options.labels_name().into()),
             activation: activation(source, classes),
             top_k: classes.min(TOP_K),
         }),
         Task::Tag => Decode::Tag(LabelSpec {
-            labels: LABELS.into(),
+            labels: options.labels_name().into(),
         }),
         Task::Answer => Decode::Answer,
         Task::Fill => Decode::Fill,

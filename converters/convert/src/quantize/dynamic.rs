@@ -166,3 +166,73 @@ fn quantized_name(tensor: Tensor) -> Tensor {
 fn to_f32() -> i64 {
     i64::from(DType::F32.code())
 }
+
+#[cfg(test)]
+mod tests {
+    use bevel_onnx::Dim;
+
+    use super::*;
+
+    /// Two products of one activation, a lookup, a small product and a Gemm.
+    fn graph() -> Graph {
+        let mut g = Graph::new("g");
+        let ids = g.input("ids", DType::I64, [Dim::named("n")]);
+        let matrix = |name: &str, rows: usize, cols: usize| {
+            let elements = (0..rows * cols).map(|i| (i % 17) as f32 - 8.0).collect();
+            Tensor::f32(name, &[rows, cols], elements)
+        };
+        let table = g.initializer(matrix("table", MIN_TABLE_ROWS, 128));
+        let x = g.node("Gather", &[&table, &ids], []);
+        let a = g.initializer(matrix("a", 128, 128));
+        let b = g.initializer(matrix("b", 128, 256));
+        let small = g.initializer(matrix("small", 256, 2));
+        let bias = g.initializer(Tensor::f32(
+            "bias",
+            &[MIN_TABLE_ROWS],
+            vec![0.0; MIN_TABLE_ROWS],
+        ));
+        let xa = g.node("MatMul", &[&x, &a], []);
+        let xb = g.node("MatMul", &[&x, &b], []);
+        let tied = g.node("Gemm", &[&xa, &table, &bias], [("transB", 1.into())]);
+        let few = g.node("MatMul", &[&xb, &small], []);
+        g.output(&tied, "tied", DType::F32, [Dim::Unknown, Dim::Unknown]);
+        g.output(&few, "few", DType::F32, [Dim::Unknown, Dim::Unknown]);
+        g
+    }
+
+    #[test]
+    fn large_weights_are_quantised_and_activations_once() {
+        let (quantized, share) = quantize(&graph());
+        quantized.check().unwrap();
+        assert_eq!(quantized.inputs, graph().inputs);
+        assert_eq!(quantized.outputs, graph().outputs);
+        assert!(share > 0.95, "{share}");
+        let count = |op: &str| quantized.nodes.iter().filter(|n| n.op_type() == op).count();
+        // x feeds two products and is quantised once; xa feeds the Gemm.
+        assert_eq!(count("DynamicQuantizeLinear"), 2);
+        assert_eq!(count("MatMulInteger"), 3);
+        assert_eq!(count("MatMul"), 1);
+        assert_eq!(count("Gemm"), 0);
+        let names: Vec<_> = quantized.initializers.iter().map(|t| &t.name).collect();
+        assert!(!names.contains(&&"table".to_owned()), "{names:?}");
+        assert_eq!(
+            quantized.find_initializer("small"),
+            graph().find_initializer("small")
+        );
+    }
+
+    #[test]
+    fn codes_of_a_tied_table_are_its_transpose() {
+        let (quantized, _) = quantize(&graph());
+        let int8 = |dims: [usize; 2]| {
+            let mut all = quantized.initializers.iter();
+            let tensor = all.find(|t| t.dtype == DType::I8 && t.dims == dims);
+            tensor.unwrap().data.clone()
+        };
+        let rows = int8([MIN_TABLE_ROWS, 128]);
+        let columns = int8([128, MIN_TABLE_ROWS]);
+        for (row, col) in [(0, 0), (5, 100), (MIN_TABLE_ROWS - 1, 127)] {
+            assert_eq!(rows[row * 128 + col], columns[col * MIN_TABLE_ROWS + row]);
+        }
+    }
+}

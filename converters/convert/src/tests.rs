@@ -1,0 +1,396 @@
+use std::path::Path;
+
+use bevel_manifest::{Decode, ErrorKind, Manifest, Measured, Task};
+use bevel_onnx::Graph;
+use serde_json::json;
+
+use crate::testing::Bert;
+use crate::{BoxError, Error, Judge, Options, Report, convert};
+
+fn run(bert: &Bert, options: &Options) -> Result<Report, Error> {
+    convert(&bert.write(), &bert.out(), options, None, &mut |_| {})
+}
+
+fn manifest(bert: &Bert) -> Manifest {
+    let text = std::fs::read_to_string(bert.out().join("bundle.toml")).unwrap();
+    Manifest::from_toml(&text).unwrap()
+}
+
+fn quantize(list: &str) -> Options {
+    Options {
+        quantize: list.parse().unwrap(),
+        ..Options::default()
+    }
+}
+
+/// Nothing but the checkpoint: no bundle, no hidden folder.
+fn nothing_left(bert: &Bert) -> bool {
+    let entries = bert.dir.path().read_dir().unwrap();
+    entries.count() == 1
+}
+
+#[test]
+fn a_bundle_is_whole_and_says_what_it_holds() {
+    let bert = Bert::new("BertModel", "");
+    let report = run(&bert, &Options::default()).unwrap();
+    assert_eq!(report.chosen, "fp32");
+    assert_eq!(report.tensors_unused, ["embeddings.position_ids"]);
+
+    let manifest = manifest(&bert);
+    assert_eq!(manifest.task, Task::Embed);
+    assert_eq!(manifest.variants.len(), 2);
+    let mut listed: Vec<_> = manifest.files.iter().map(|f| f.path.clone()).collect();
+    listed.push("bundle.toml".into());
+    listed.sort();
+    let mut there: Vec<_> = bert
+        .out()
+        .read_dir()
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    there.sort();
+    assert_eq!(listed, there);
+    for file in &manifest.files {
+        let (size, hash) = crate::bundle::sha256(&bert.out().join(&file.path)).unwrap();
+        assert_eq!(
+            (size, &hash),
+            (file.size_bytes, &file.sha256),
+            "{}",
+            file.path
+        );
+    }
+    for variant in &manifest.variants {
+        Graph::load(&bert.out().join(&variant.graphs["model"])).unwrap();
+    }
+    assert_eq!(bert.dir.path().read_dir().unwrap().count(), 2);
+}
+
+#[test]
+fn sentence_transformers_files_decide_pooling_and_length() {
+    let bert = Bert::new("BertModel", "");
+    let dir = bert.write();
+    std::fs::create_dir(dir.join("1_Pooling")).unwrap();
+    for (name, text) in [
+        (
+            "modules.json",
+            json!([{"type": "x.Transformer", "path": ""}, {"type": "x.Pooling", "path": "1_Pooling"}]),
+        ),
+        (
+            "1_Pooling/config.json",
+            json!({"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}),
+        ),
+        ("sentence_bert_config.json", json!({"max_seq_length": 48})),
+    ] {
+        std::fs::write(dir.join(name), text.to_string()).unwrap();
+    }
+    convert(&dir, &bert.out(), &quantize("none"), None, &mut |_| {}).unwrap();
+    let text = std::fs::read_to_string(bert.out().join("bundle.toml")).unwrap();
+    for says in ["pooling = \"cls\"", "normalize = false", "max_tokens = 48"] {
+        assert!(text.contains(says), "{says} in {text}");
+    }
+}
+
+#[test]
+fn labels_come_from_the_checkpoint_or_the_user() {
+    let mut bert = Bert::classifier(2);
+    bert.config["id2label"] = json!({"0": "bad", "1": "good"});
+    run(&bert, &quantize("none")).unwrap();
+    let labels = std::fs::read_to_string(bert.out().join("labels.txt")).unwrap();
+    assert_eq!(labels, "bad\ngood\n");
+    let Decode::Classify(spec) = manifest(&bert).decode else {
+        panic!("a classifier");
+    };
+    assert_eq!(spec.labels.as_deref(), Some("labels.txt"));
+}
+
+#[test]
+fn what_does_not_fit_is_named_and_leaves_nothing() {
+    struct Case {
+        name: &'static str,
+        change: fn(&mut Bert, &mut Options),
+        says: &'static [&'static str],
+        kind: ErrorKind,
+    }
+    let cases = [
+        Case {
+            name: "missing weight",
+            change: |b, _| {
+                b.shapes.remove("bert.encoder.layer.0.output.dense.bias");
+                b.shapes.remove("classifier.bias");
+            },
+            says: &[
+                "2 tensors",
+                "`bert.encoder.layer.0.output.dense.bias`",
+                "`classifier.bias`",
+            ],
+            kind: ErrorKind::Model,
+        },
+        Case {
+            name: "left-over layer",
+            change: |b, _| {
+                b.shapes
+                    .insert("bert.encoder.layer.1.output.dense.bias".into(), vec![128]);
+            },
+            says: &["1 tensor", "`bert.encoder.layer.1.output.dense.bias`"],
+            kind: ErrorKind::Model,
+        },
+        Case {
+            name: "left-over head",
+            change: |b, _| {
+                b.shapes.insert("qa_outputs.weight".into(), vec![2, 128]);
+            },
+            says: &["`qa_outputs.weight`", "--task"],
+            kind: ErrorKind::Model,
+        },
+        Case {
+            name: "other vocabulary size",
+            change: |b, _| b.config["vocab_size"] = json!(2000),
+            says: &["word_embeddings", "[2100, 128]", "[2000, 128]"],
+            kind: ErrorKind::Model,
+        },
+        Case {
+            name: "tokenizer of another model",
+            change: |b, _| b.tokenizer["model"]["vocab"]["zebra"] = json!(2100),
+            says: &["tokenizer.json", "2100"],
+            kind: ErrorKind::Model,
+        },
+        Case {
+            name: "tokenizer without vocabulary",
+            change: |b, _| b.tokenizer = json!({}),
+            says: &["tokenizer.json", "no vocabulary"],
+            kind: ErrorKind::Model,
+        },
+        Case {
+            name: "activation",
+            change: |b, _| b.config["hidden_act"] = json!("swish"),
+            says: &["`swish`", "gelu"],
+            kind: ErrorKind::Unsupported,
+        },
+        Case {
+            name: "relative positions",
+            change: |b, _| b.config["position_embedding_type"] = json!("relative_key"),
+            says: &["`relative_key`"],
+            kind: ErrorKind::Unsupported,
+        },
+        Case {
+            name: "decoder",
+            change: |b, _| b.config["is_decoder"] = json!(true),
+            says: &["decodes"],
+            kind: ErrorKind::Unsupported,
+        },
+        Case {
+            name: "heads do not divide",
+            change: |b, _| b.config["num_attention_heads"] = json!(3),
+            says: &["128", "num_attention_heads 3"],
+            kind: ErrorKind::Model,
+        },
+        Case {
+            name: "absurd size",
+            change: |b, _| b.config["hidden_size"] = json!(1u64 << 40),
+            says: &["hidden_size"],
+            kind: ErrorKind::Model,
+        },
+        Case {
+            name: "more layers than weights",
+            change: |b, _| b.config["num_hidden_layers"] = json!(1000),
+            says: &["encoder.layer.1.", "more"],
+            kind: ErrorKind::Model,
+        },
+        Case {
+            name: "labels that do not fit",
+            change: |b, _| b.config["id2label"] = json!({"0": "a"}),
+            says: &["id2label names 1 labels", "has 2", "--labels"],
+            kind: ErrorKind::Model,
+        },
+        Case {
+            name: "unknown family",
+            change: |b, _| b.config["model_type"] = json!("mamba"),
+            says: &["`mamba`", "bert", "efficientnet-lite"],
+            kind: ErrorKind::Unsupported,
+        },
+        Case {
+            name: "task of another family",
+            change: |_, o| o.task = Some(Task::Detect),
+            says: &["detect", "embed, classify"],
+            kind: ErrorKind::Unsupported,
+        },
+        Case {
+            name: "unknown --arch",
+            change: |_, o| o.arch = Some("bart".into()),
+            says: &["`bart`"],
+            kind: ErrorKind::Input,
+        },
+    ];
+    for case in cases {
+        let mut bert = Bert::classifier(2);
+        let mut options = Options::default();
+        (case.change)(&mut bert, &mut options);
+        let error = run(&bert, &options).unwrap_err();
+        let text = error.to_string();
+        for says in case.says {
+            assert!(text.contains(says), "{}: {text}", case.name);
+        }
+        assert!(!text.contains('\n'), "{}: {text}", case.name);
+        assert_eq!(error.kind(), case.kind, "{}: {text}", case.name);
+        assert!(nothing_left(&bert), "{}", case.name);
+    }
+}
+
+#[test]
+fn another_head_is_left_out_when_the_user_says_so() {
+    let bert = Bert::classifier(2);
+    let mut options = quantize("none");
+    options.task = Some(Task::Embed);
+    let report = run(&bert, &options).unwrap();
+    assert_eq!(report.task, Task::Embed);
+    let unused = report.tensors_unused;
+    assert!(unused.contains(&"classifier.weight".into()), "{unused:?}");
+}
+
+#[test]
+fn truncated_checkpoints_leave_nothing() {
+    let bert = Bert::new("BertModel", "");
+    let file = bert.write().join("model.safetensors");
+    let whole = std::fs::read(&file).unwrap();
+    for length in [0, 1, 7, 8, 9, 100, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&file, &whole[..length]).unwrap();
+        let error = convert(&file, &bert.out(), &Options::default(), None, &mut |_| {});
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains("model.safetensors"), "{length}: {text}");
+        assert!(nothing_left(&bert), "{length}");
+    }
+}
+
+#[test]
+fn only_a_bundle_is_replaced() {
+    let bert = Bert::new("BertModel", "");
+    let options = quantize("none");
+    std::fs::create_dir(bert.out()).unwrap();
+    std::fs::write(bert.out().join("thesis.txt"), "precious").unwrap();
+    let error = run(&bert, &options).unwrap_err();
+    assert!(error.to_string().contains("is not a bundle"), "{error}");
+    assert!(bert.out().join("thesis.txt").is_file());
+
+    std::fs::remove_file(bert.out().join("thesis.txt")).unwrap();
+    run(&bert, &options).unwrap();
+    std::fs::write(bert.out().join("old.txt"), "").unwrap();
+    run(&bert, &options).unwrap();
+    assert!(!bert.out().join("old.txt").exists());
+    assert_eq!(bert.dir.path().read_dir().unwrap().count(), 2);
+}
+
+/// Says what it was told to say about int8.
+struct Told {
+    value: f64,
+    latency_ratio: f64,
+}
+
+impl Judge for Told {
+    fn judge(
+        &mut self,
+        dir: &Path,
+        manifest: &Manifest,
+    ) -> Result<Vec<(String, Measured)>, BoxError> {
+        // The bundle that is judged is whole and has fp32 to compare with.
+        manifest.variant(Some("fp32"))?;
+        let graph = &manifest.variant(Some("int8"))?.graphs["model"];
+        Graph::load(&dir.join(graph))?;
+        let measured = Measured {
+            metric: "cosine".into(),
+            value: self.value,
+            worst: self.value,
+            samples: 8,
+            latency_ratio: self.latency_ratio,
+            latency_ms: 1.0,
+            machine: "none".into(),
+        };
+        Ok(vec![("int8".into(), measured)])
+    }
+}
+
+#[test]
+fn the_judge_decides_what_ships() {
+    struct Case {
+        name: &'static str,
+        quantize: &'static str,
+        value: f64,
+        latency_ratio: f64,
+        /// Variants of the bundle and the chosen one, or the kind of the error.
+        expected: Result<(&'static [&'static str], &'static str), ErrorKind>,
+    }
+    let cases = [
+        Case {
+            name: "good and fast is chosen",
+            quantize: "auto",
+            value: 0.99,
+            latency_ratio: 0.5,
+            expected: Ok((&["fp32", "int8"], "int8")),
+        },
+        Case {
+            name: "good but slow is kept, not chosen",
+            quantize: "auto",
+            value: 0.99,
+            latency_ratio: 1.2,
+            expected: Ok((&["fp32", "int8"], "fp32")),
+        },
+        Case {
+            name: "bad is dropped",
+            quantize: "auto",
+            value: 0.97,
+            latency_ratio: 0.5,
+            expected: Ok((&["fp32"], "fp32")),
+        },
+        Case {
+            name: "not a number is dropped",
+            quantize: "auto",
+            value: f64::NAN,
+            latency_ratio: 0.5,
+            expected: Ok((&["fp32"], "fp32")),
+        },
+        Case {
+            name: "bad on request is an error",
+            quantize: "int8",
+            value: 0.97,
+            latency_ratio: 0.5,
+            expected: Err(ErrorKind::Quality),
+        },
+        Case {
+            name: "good on request ships alone",
+            quantize: "int8",
+            value: 0.99,
+            latency_ratio: 1.2,
+            expected: Ok((&["int8"], "int8")),
+        },
+    ];
+    for case in cases {
+        let bert = Bert::new("BertModel", "");
+        let mut judge = Told {
+            value: case.value,
+            latency_ratio: case.latency_ratio,
+        };
+        let options = quantize(case.quantize);
+        let result = convert(
+            &bert.write(),
+            &bert.out(),
+            &options,
+            Some(&mut judge),
+            &mut |_| {},
+        );
+        match (result, case.expected) {
+            (Ok(report), Ok((names, chosen))) => {
+                let manifest = manifest(&bert);
+                let got: Vec<_> = manifest.variants.iter().map(|v| v.name.as_str()).collect();
+                assert_eq!(got, names, "{}", case.name);
+                assert_eq!(manifest.variant, chosen, "{}", case.name);
+                assert_eq!(report.chosen, chosen, "{}", case.name);
+                let int8 = bert.out().join("model-int8.onnx").exists();
+                assert_eq!(int8, names.contains(&"int8"), "{}", case.name);
+            }
+            (Err(error), Err(kind)) => {
+                assert_eq!(error.kind(), kind, "{}: {error}", case.name);
+                assert!(nothing_left(&bert), "{}", case.name);
+            }
+            (got, expected) => panic!("{}: {got:?} for {expected:?}", case.name),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The precisions of one model: which are built, which stay, which one runs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use bevel_manifest::{Measured, Variant};
+use bevel_onnx::Graph;
+
+use crate::convert::file_name;
+use crate::quantize::dynamic;
+use crate::report::VariantReport;
+use crate::{Error, Quantize, Scheme, judge};
+
+/// A scheme that covers less of the weights than this is not worth a variant.
+const MIN_COVERED: f64 = 0.5;
+
+/// The schemes to build, in order, and what happens to them.
+pub(crate) struct Wanted {
+    pub build: Vec<Scheme>,
+    /// Those that the user wants in the bundle.
+    pub ship: Vec<Scheme>,
+    /// Whether a scheme that fails is dropped rather than an error.
+    pub optional: bool,
+}
+
+impl Wanted {
+    pub fn new(quantize: &Quantize, judged: bool) -> Self {
+        let ship = match quantize {
+            Quantize::Auto => vec![Scheme::Fp32, Scheme::Int8],
+            Quantize::List(schemes) if !schemes.is_empty() => schemes.clone(),
+            Quantize::List(_) | Quantize::None => vec![Scheme::Fp32],
+        };
+        let mut build = ship.clone();
+        // A judge compares with fp32, so it is built even where it is not shipped.
+        if judged && !build.contains(&Scheme::Fp32) {
+            build.insert(0, Scheme::Fp32);
+        }
+        Self {
+            build,
+            ship,
+            optional: *quantize == Quantize::Auto,
+        }
+    }
+}
+
+impl Scheme {
+    /// The graph under this scheme, or why it is not worth having.
+    pub(crate) fn apply(self, graph: &Graph) -> Result<Graph, String> {
+        let (graph, covered) = match self {
+            Self::Fp32 => return Ok(graph.clone()),
+            Self::Int8 => dynamic::quantize(graph),
+        };
+        if covered >= MIN_COVERED {
+            return Ok(graph);
+        }
+        Err(format!(
+            "without calibration it reaches {:.0} % of the weights, not the convolutions",
+            covered * 100.0
+        ))
+    }
+}
+
+/// A variant on its way into the bundle.
+pub(crate) struct Candidate {
+    scheme: Scheme,
+    pub files: Vec<String>,
+    size_bytes: u64,
+    pub measured: Option<Measured>,
+    /// Why it does not stay.
+    pub dropped: Option<String>,
+}
+
+impl Candidate {
+    /// Saves the graph into the folder of the bundle.
+    pub fn write(scheme: Scheme, graph: &Graph, dir: &Path) -> Result<Self, Error> {
+        let written = graph.save(&dir.join(graph_file(scheme)))?;
+        let size = |path: &PathBuf| std::fs::metadata(path).map(|m| m.len());
+        let sizes: Result<Vec<u64>, _> = written.iter().map(size).collect();
+        Ok(Self {
+            scheme,
+            size_bytes: sizes.map_err(|e| Error::read(dir, e))?.iter().sum(),
+            files: written.iter().map(|path| file_name(path)).collect(),
+            measured: None,
+            dropped: None,
+        })
+    }
+
+    /// Decides whether the variant stays.
+    pub fn verdict(&mut self, wanted: &Wanted) -> Result<(), Error> {
+        if !wanted.ship.contains(&self.scheme) {
+            self.dropped = Some("built only to compare with".into());
+            return Ok(());
+        }
+        let failing = self.measured.as_ref().filter(|m| !judge::passes(m));
+        let Some(measured) = failing.filter(|_| self.scheme != Scheme::Fp32) else {
+            return Ok(());
+        };
+        let needed = judge::gate(&measured.metric);
+        if !wanted.optional {
+            return Err(Error::Quality {
+                variant: self.scheme.to_string(),
+                metric: measured.metric.clone(),
+                value: measured.value,
+                worst: measured.worst,
+                samples: measured.samples,
+                needed,
+            });
+        }
+        self.dropped = Some(format!(
+            "{} {:.4} is below the gate of {needed}",
+            measured.metric, measured.value
+        ));
+        Ok(())
+    }
+
+    pub fn name(&self) -> String {
+        self.scheme.to_string()
+    }
+
+    pub fn variant(&self) -> Variant {
+        Variant {
+            name: self.scheme.to_string(),
+            scheme: self.scheme.description().into(),
+            graphs: BTreeMap::from([("model".into(), graph_file(self.scheme))]),
+            measured: self.measured.clone(),
+        }
+    }
+
+    pub fn report(self) -> VariantReport {
+        VariantReport {
+            name: self.scheme.to_string(),
+            scheme: self.scheme.description().into(),
+            size_bytes: self.size_bytes,
+            kept: self.dropped.is_none(),
+            dropped: self.dropped,
+            measured: self.measured,
+        }
+    }
+
+    /// fp32 is the unit even where nobody measured it.
+    fn latency_ratio(&self) -> f64 {
+        match &self.measured {
+            Some(measured) => measured.latency_ratio,
+            None if self.scheme == Scheme::Fp32 => 1.0,
+            None => f64::INFINITY,
+        }
+    }
+}
+
+/// The fastest of the measured variants, or the first without measurement; and why.
+pub(crate) fn choose(variants: &[Candidate], measured: bool) -> (String, String) {
+    let mut kept = variants.iter().filter(|c| c.dropped.is_none());
+    let first = kept.clone().next().map(|c| c.scheme.to_string());
+    let first = first.unwrap_or_default();
+    if kept.clone().count() == 1 {
+        return (first, "the only variant".into());
+    }
+    if !measured {
+        return (first, "nothing was measured, so the most exact".into());
+    }
+    let fastest = kept.by_ref().reduce(|best, candidate| {
+        match candidate.latency_ratio() < best.latency_ratio() {
+            true => candidate,
+            false => best,
+        }
+    });
+    match fastest {
+        Some(best) => (
+            best.scheme.to_string(),
+            format!(
+                "the fastest that passes its gate, {:.2} of fp32's time",
+                best.latency_ratio()
+            ),
+        ),
+        None => (first, "the only variant".into()),
+    }
+}
+
+fn graph_file(scheme: Scheme) -> String {
+    match scheme {
+        Scheme::Fp32 => "model.onnx".into(),
+        other => format!("model-{other}.onnx"),
+    }
+}
