@@ -20,5 +20,6 @@ pub use library::{Runtime, RuntimeOptions};
 pub use pipeline::{Options, Outputs, Pipeline, Slots, Task, Timing};
 pub use registry::{Answer, AnyPipeline, Sample, open};
 pub use session::{Session, TensorInfo};
+pub use speech::Transcribe;
 pub use text::Embed;
 pub use vision::{Classify, Detect};
