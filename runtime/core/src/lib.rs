@@ -21,6 +21,7 @@ pub use library::{Runtime, RuntimeOptions};
 pub use pipeline::{Options, Outputs, Pipeline, Slots, Task, Timing};
 pub use registry::{Answer, AnyPipeline, Sample, open};
 pub use session::{Session, TensorInfo};
+pub use speech::Transcribe;
 pub use tensors::{Tensor, TensorData};
 pub use text::Embed;
 pub use vision::{Classify, Detect};

@@ -120,7 +120,7 @@ impl<T: Task> AnyPipeline for Pipeline<T> {
 }
 
 impl Sample<'_> {
-    fn noun(&self) -> &'static str {
+    pub(crate) fn noun(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",
             Self::Image(_) => "a picture",

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{SessionInputValue, SessionOutputs};
+use ort::session::{HasSelectedOutputs, RunOptions, SessionInputValue, SessionOutputs};
 use ort::value::{TensorElementType, ValueType};
 
 use crate::device::{Device, Devices};
@@ -132,14 +132,29 @@ impl Session {
         inputs: Vec<(&str, SessionInputValue<'_>)>,
     ) -> Result<SessionOutputs<'s>> {
         let path = &self.path;
-        self.inner.run(inputs).map_err(|e| Error::Run {
-            graph: path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
-            what: one_line(&e.to_string()),
-        })
+        self.inner.run(inputs).map_err(|e| run_error(path, &e))
+    }
+
+    /// Runs the graph for some of its outputs only.
+    pub(crate) fn run_selected<'s>(
+        &'s mut self,
+        inputs: Vec<(&str, SessionInputValue<'_>)>,
+        selected: &'s RunOptions<HasSelectedOutputs>,
+    ) -> Result<SessionOutputs<'s>> {
+        let path = &self.path;
+        let outputs = self.inner.run_with_options(inputs, selected);
+        outputs.map_err(|e| run_error(path, &e))
+    }
+}
+
+fn run_error(path: &Path, error: &ort::Error) -> Error {
+    Error::Run {
+        graph: path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+        what: one_line(&error.to_string()),
     }
 }
 

@@ -122,3 +122,31 @@ fn what_is_wrong_is_named() {
         );
     }
 }
+
+#[test]
+fn the_moonshine_recipe_is_a_manifest() {
+    let text = include_str!("../../../models/transcribe/moonshine-tiny.toml");
+    let recipe = Recipe::from_toml(text).unwrap();
+    let manifest = recipe.manifest().unwrap();
+    assert!(matches!(
+        manifest.decode,
+        Decode::Transcribe(TranscribeSpec::Moonshine {
+            start_id: 1,
+            end_id: 2,
+            ..
+        })
+    ));
+    assert_eq!(
+        manifest.paths(),
+        [
+            "decoder_model_merged.ort",
+            "encoder_model.ort",
+            "silero_vad_16k_sequence.onnx",
+            "tokenizer.bin"
+        ]
+    );
+    assert_eq!(
+        Manifest::from_toml(&manifest.to_toml().unwrap()).unwrap(),
+        manifest
+    );
+}

@@ -1,36 +1,39 @@
 //! Speech tasks.
 
+mod container;
+mod moonshine;
+mod sound;
+mod split;
+mod tokens;
+mod transcribe;
+mod vad;
+
 use serde::Serialize;
 
-use crate::bundle::Bundle;
-use crate::error::{Error, Result};
-use crate::pipeline::Options;
-use crate::registry::AnyPipeline;
+pub use transcribe::Transcribe;
+pub(crate) use transcribe::open_boxed;
 
 /// Text with times.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Transcript {
-    /// The whole text.
+    /// The whole text: that of the segments, a space between them. Empty when nobody speaks.
     pub text: String,
     /// ISO 639-1.
     pub language: String,
     /// Length of the sound in seconds.
     pub duration: f64,
-    /// Pieces in order.
+    /// Pieces in order, without overlap.
     pub segments: Vec<Segment>,
 }
 
-/// One piece of a transcript.
+/// One piece of a transcript: what was said between two pauses. Times of single words are not known
+/// yet; once they are they will stand here as `words`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Segment {
-    /// Start in seconds.
+    /// Start in seconds, a little before the first word.
     pub start: f64,
-    /// End in seconds.
+    /// End in seconds, a little behind the last word.
     pub end: f64,
     /// Its text.
     pub text: String,
-}
-
-pub(crate) fn open_boxed(_: &Bundle, _: &Options) -> Result<Box<dyn AnyPipeline>> {
-    Err(Error::Unsupported("speech is not built yet".into()))
 }

@@ -1,1 +1,11 @@
-//! Sound: sample rates, channels and pauses.
+//! Sound: channels, sample rates and pauses. Samples are f32 in −1 ..= 1.
+
+mod mono;
+mod pieces;
+mod resample;
+mod segment;
+
+pub use mono::{Loud, MAX_AMPLITUDE, check_samples, level_probability, mix_down};
+pub use pieces::Pieces;
+pub use resample::{RateError, Resampler, SAMPLE_RATES_HZ};
+pub use segment::{SegmentSpec, Segmenter, Span};
