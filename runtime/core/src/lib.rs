@@ -1,4 +1,39 @@
-//! Lean pipelines for text, vision and speech models on the edge.
+//! Runs text, vision and speech models on small devices through ONNX Runtime.
+//!
+//! A [`Bundle`] is a model with everything a pipeline needs to know about it, as `bevel convert`
+//! writes it. A [`Pipeline`] of a [`Task`] opens one and answers: [`Embed`] for text, [`Detect`] and
+//! [`Classify`] for pictures; [`Transcribe`] turns sound to text. Callers that learn the task from
+//! the bundle use [`open`].
+//!
+//! ```no_run
+//! use bevel::vision::{ImageView, load_image};
+//! use bevel::{Detect, Options, Pipeline};
+//!
+//! let mut detect = Pipeline::<Detect>::open("yolox-nano".as_ref(), &Options::default())?;
+//! let image = load_image("street.jpg".as_ref())?;
+//! let view = ImageView::from_rgb(image.as_raw(), image.width(), image.height())?;
+//! for found in &detect.run(&[view])?[0].boxes {
+//!     println!("{:.2} {} {:?}", found.score, found.label, found.xyxy);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What it does not do
+//!
+//! It never prints, exits, panics on bad input or opens the network. It does not fall back to the
+//! CPU when another device was asked for. Its threads do not spin between runs.
+//!
+//! # ONNX Runtime
+//!
+//! The shared library is loaded when the first model is opened, from `ORT_DYLIB_PATH`, beside the
+//! program, `../lib` of it, or the system: version 1.24 or newer, 1.28.0 is what is tested. There is
+//! one environment with one thread pool per process, see [`Runtime`]. Telemetry is switched off
+//! before the library is loaded.
+//!
+//! # Limits
+//!
+//! A pipeline serves one thread (`&mut self`); open one per worker. Pictures go through one at a
+//! time. Text tasks beyond [`Embed`] and speech models beyond Moonshine are not run yet.
 
 mod bundle;
 pub mod cpu;

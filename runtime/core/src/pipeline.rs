@@ -160,6 +160,9 @@ impl<T: Task> Pipeline<T> {
     /// [`Error::Input`] for an item that cannot be used, [`Error::Run`] when ONNX Runtime fails.
     pub fn run(&mut self, items: &[T::Item<'_>]) -> Result<Vec<T::Answer>> {
         self.timing = Timing::default();
+        if items.is_empty() {
+            return Ok(Vec::new());
+        }
         let max_batch = self.task.max_batch().max(1);
         if items.len() <= max_batch {
             return self.run_batch(items);
