@@ -327,6 +327,7 @@ fn same_padding(side: usize, kernel: usize, stride: usize) -> (i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Shapes, write_safetensors};
 
     #[test]
     fn variants_scale_as_the_reference() {
@@ -345,6 +346,88 @@ mod tests {
             got.dedup();
             assert_eq!(got, widths, "{side}");
         }
+    }
+
+    /// Tensors of a variant as `state_dict()` names them.
+    fn shapes(variant: usize, classes: usize) -> Shapes {
+        let (width, depth, _) = VARIANTS[variant];
+        let mut shapes = Shapes::new();
+        let mut conv = |name: String, norm: String, dims: [usize; 4]| {
+            shapes.insert(format!("{name}.weight"), dims.to_vec());
+            for of in ["weight", "bias", "running_mean", "running_var"] {
+                shapes.insert(format!("{norm}.{of}"), vec![dims[0]]);
+            }
+            shapes.insert(format!("{norm}.num_batches_tracked"), vec![]);
+        };
+        conv("_conv_stem".into(), "_bn0".into(), [STEM, 3, 3, 3]);
+        let blocks = blocks(width, depth);
+        for (i, block) in blocks.iter().enumerate() {
+            let part = |part: &str| format!("_blocks.{i}.{part}");
+            let wide = block.inputs * block.expansion;
+            if block.expansion != 1 {
+                let dims = [wide, block.inputs, 1, 1];
+                conv(part("_expand_conv"), part("_bn0"), dims);
+            }
+            let dims = [wide, 1, block.kernel, block.kernel];
+            conv(part("_depthwise_conv"), part("_bn1"), dims);
+            let dims = [block.outputs, wide, 1, 1];
+            conv(part("_project_conv"), part("_bn2"), dims);
+        }
+        let last = blocks.last().unwrap().outputs;
+        conv("_conv_head".into(), "_bn1".into(), [HEAD, last, 1, 1]);
+        shapes.insert("_fc.weight".into(), vec![classes, HEAD]);
+        shapes.insert("_fc.bias".into(), vec![classes]);
+        shapes
+    }
+
+    #[test]
+    fn a_state_dict_is_recognised_by_its_weights() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("any-name.bin");
+        let labels = dir.path().join("names.txt");
+        std::fs::write(&labels, "cat\ndog\nowl\n").unwrap();
+        let out = dir.path().join("out.bevel");
+        let mut options = Options {
+            labels: Some(labels.clone()),
+            ..Options::default()
+        };
+        for (variant, (_, _, side)) in VARIANTS.into_iter().enumerate().step_by(2) {
+            write_safetensors(&file, &shapes(variant, 3));
+            let report = crate::convert(&file, &out, &options, None, &mut |_| {}).unwrap();
+            assert_eq!(
+                (report.family.as_str(), report.task),
+                (NAME, Task::Classify)
+            );
+            assert_eq!(report.chosen, "fp32");
+            // int8 without calibration covers the classifier alone.
+            assert!(report.notes[0].starts_with("int8 is left out"), "{variant}");
+            let text = std::fs::read_to_string(out.join("bundle.toml")).unwrap();
+            assert!(text.contains(&format!("width = {side}")), "{text}");
+            assert!(out.join("labels.txt").is_file());
+        }
+
+        let mut lacking = shapes(0, 3);
+        lacking.remove("_blocks.3._bn1.running_var");
+        lacking.insert("_blocks.3._extra.weight".into(), vec![1]);
+        write_safetensors(&file, &lacking);
+        let error = crate::convert(&file, &out, &options, None, &mut |_| {}).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("`_blocks.3._bn1.running_var`"), "{text}");
+
+        write_safetensors(&file, &shapes(0, 4));
+        let error = crate::convert(&file, &out, &options, None, &mut |_| {}).unwrap_err();
+        assert!(error.to_string().contains("3 labels"), "{error}");
+
+        options.quantize = "int8".parse().unwrap();
+        options.labels = None;
+        let error = crate::convert(&file, &out, &options, None, &mut |_| {}).unwrap_err();
+        assert_eq!(
+            error.kind(),
+            bevel_manifest::ErrorKind::Unsupported,
+            "{error}"
+        );
+        // The bundle that was there before is there still.
+        assert!(out.join("labels.txt").is_file());
     }
 
     #[test]
