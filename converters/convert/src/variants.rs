@@ -54,7 +54,7 @@ impl Scheme {
             return Ok(graph);
         }
         Err(format!(
-            "without calibration it reaches {:.0} % of the weights, not the convolutions",
+            "it reaches {:.0} % of the weights; convolutions need calibration, small matrices stay f32",
             covered * 100.0
         ))
     }

@@ -104,7 +104,7 @@ fn damaged_bytes_never_panic() {
     let path = dir.path().join("model");
     for whole in [safetensors_file(), PTH.to_vec(), LEGACY.to_vec()] {
         for at in 0..whole.len() {
-            for value in [0, 0x7f, 0xff] {
+            for value in [0, 0xff] {
                 let mut damaged = whole.clone();
                 damaged[at] = value;
                 std::fs::write(&path, damaged).unwrap();

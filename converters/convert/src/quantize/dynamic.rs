@@ -8,6 +8,10 @@
 //!
 //! An activation that several products read is quantised once. ONNX Runtime fuses the first form
 //! into `DynamicQuantizeMatMul` or `MatMulIntegerToFloat`, the bias with it.
+//!
+//! Limits: an activation has one scale for the whole batch, so an answer moves a little with its
+//! neighbours. On x86 without VNNI the u8·s8 kernels saturate at 16 bits; there the session option
+//! `session.x64quantprecision = 1` makes ONNX Runtime use u8 weights, at some cost in speed.
 
 use std::collections::{HashMap, HashSet};
 
