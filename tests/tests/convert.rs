@@ -24,14 +24,7 @@ fn bert_cases() -> Option<Vec<PathBuf>> {
 }
 
 fn convert(checkpoint: &Path, out: &Path) -> std::process::Output {
-    let arguments = [
-        "convert",
-        arg(checkpoint),
-        "-o",
-        arg(out),
-        "--quantize",
-        "fp32,int8",
-    ];
+    let arguments = ["convert", arg(checkpoint), "-o", arg(out)];
     bevel().args(arguments).output().unwrap()
 }
 
@@ -59,18 +52,11 @@ fn verify_fails_where_answers_differ() {
     let bundle = out.path().join("case.bevel");
     success(&convert(&cases[0], &bundle));
     let io = cases[0].join("io.safetensors");
-    // int8 cannot be within 1e-9 of fp32: the check must be able to fail.
+    // PyTorch's sums and ours differ in the last bits: the check must be able to fail.
     let mut command = bevel();
-    command.args([
-        "verify",
-        arg(&bundle),
-        "--io",
-        arg(&io),
-        "--variant",
-        "int8",
-    ]);
+    command.args(["verify", arg(&bundle), "--io", arg(&io)]);
     let output = command
-        .args(["--atol", "1e-9", "--rtol", "0"])
+        .args(["--atol", "1e-12", "--rtol", "0"])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(7), "{output:?}");

@@ -91,6 +91,14 @@ impl Candidate {
             self.dropped = Some("built only to compare with".into());
             return Ok(());
         }
+        let slower = self.measured.as_ref().filter(|m| m.latency_ratio >= 1.0);
+        if let Some(measured) = slower.filter(|_| wanted.optional && self.scheme != Scheme::Fp32) {
+            self.dropped = Some(format!(
+                "{:.2} of fp32's time here, so nothing is gained",
+                measured.latency_ratio
+            ));
+            return Ok(());
+        }
         let failing = self.measured.as_ref().filter(|m| !judge::passes(m));
         let Some(measured) = failing.filter(|_| self.scheme != Scheme::Fp32) else {
             return Ok(());

@@ -38,6 +38,10 @@ pub fn kind(error: &anyhow::Error) -> ErrorKind {
         if let Some(e) = cause.downcast_ref::<bevel::Error>() {
             return Some(e.kind());
         }
+        #[cfg(feature = "convert")]
+        if let Some(e) = cause.downcast_ref::<bevel_convert::Error>() {
+            return Some(e.kind());
+        }
         cause
             .downcast_ref::<bevel_manifest::Error>()
             .map(bevel_manifest::Error::kind)
