@@ -203,3 +203,45 @@ fn run_rows(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A graph in `models/.cache`; said aloud where it is missing.
+    fn graph(name: &str) -> Option<PathBuf> {
+        let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/.cache");
+        let path = cache.join("moonshine-tiny").join(name);
+        if path.exists() {
+            return Some(path);
+        }
+        let required = std::env::var("BEVEL_REQUIRE").as_deref() == Ok("models");
+        assert!(!required, "{} is missing", path.display());
+        eprintln!("SKIPPED: {} is missing", path.display());
+        None
+    }
+
+    #[test]
+    fn chunked_is_whole() {
+        let Some(path) = graph("silero_vad_16k_sequence.onnx") else {
+            return;
+        };
+        let mut vad = Vad::load(&path).unwrap();
+        let at = |i: u32| (i as f32 * 0.05).sin() * (i as f32 * 0.001).sin();
+        let sound: Vec<f32> = (0..20_000).map(at).collect();
+        let mut whole = Vec::new();
+        vad.push(&sound, &mut whole).unwrap();
+        vad.finish(&mut whole).unwrap();
+        assert_eq!(whole.len(), 20_000_usize.div_ceil(WINDOW));
+        for size in [1, 100, 511, 512, 513, 3_000] {
+            let mut chunked = Vec::new();
+            for chunk in sound.chunks(size) {
+                vad.push(chunk, &mut chunked).unwrap();
+            }
+            vad.finish(&mut chunked).unwrap();
+            assert_eq!(chunked, whole, "chunks of {size}");
+        }
+    }
+}
