@@ -220,3 +220,20 @@ fn a_wrong_model_is_told() {
         put(to, to);
     }
 }
+
+#[test]
+fn a_bundle_folder_is_opened() {
+    let Some((model, speech)) = models() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = bundle(&model).manifest().clone();
+    for file in manifest.paths() {
+        std::fs::copy(model.join(file), folder.path().join(file)).unwrap();
+    }
+    let text = manifest.to_toml().unwrap();
+    std::fs::write(folder.path().join("bundle.toml"), text).unwrap();
+    let mut transcribe = Transcribe::open(folder.path(), &Options::default()).unwrap();
+    let transcript = transcribe.run_file(&speech.join("spk1_snt6.wav")).unwrap();
+    assert_eq!(transcript.text, "The pencils have all been used.");
+}

@@ -223,25 +223,59 @@ mod tests {
         None
     }
 
+    /// A voiced sound that starts and stops.
+    fn sound() -> Vec<f32> {
+        let at = |i: u32| {
+            let t = i as f32 / 16_000.0;
+            let voice: f32 = (1..20)
+                .map(|k| (880.0 * k as f32 * t).sin() / k as f32)
+                .sum();
+            0.2 * voice * (6.0 * t).sin().max(0.0)
+        };
+        (0..40_000).map(at).collect()
+    }
+
+    fn probabilities(vad: &mut Vad, sound: &[f32], block: usize) -> Vec<f32> {
+        let mut out = Vec::new();
+        for chunk in sound.chunks(block) {
+            vad.push(chunk, &mut out).unwrap();
+        }
+        vad.finish(&mut out).unwrap();
+        out
+    }
+
     #[test]
     fn chunked_is_whole() {
         let Some(path) = graph("silero_vad_16k_sequence.onnx") else {
             return;
         };
         let mut vad = Vad::load(&path).unwrap();
-        let at = |i: u32| (i as f32 * 0.05).sin() * (i as f32 * 0.001).sin();
-        let sound: Vec<f32> = (0..20_000).map(at).collect();
-        let mut whole = Vec::new();
-        vad.push(&sound, &mut whole).unwrap();
-        vad.finish(&mut whole).unwrap();
-        assert_eq!(whole.len(), 20_000_usize.div_ceil(WINDOW));
-        for size in [1, 100, 511, 512, 513, 3_000] {
-            let mut chunked = Vec::new();
-            for chunk in sound.chunks(size) {
-                vad.push(chunk, &mut chunked).unwrap();
-            }
-            vad.finish(&mut chunked).unwrap();
-            assert_eq!(chunked, whole, "chunks of {size}");
+        let sound = sound();
+        let whole = probabilities(&mut vad, &sound, sound.len());
+        assert_eq!(whole.len(), sound.len().div_ceil(WINDOW));
+        for block in [1, 100, 511, 512, 513, 3_000] {
+            assert_eq!(
+                probabilities(&mut vad, &sound, block),
+                whole,
+                "blocks of {block}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_graph_for_single_windows_answers_the_same() {
+        let graphs = ["silero_vad_16k_sequence.onnx", "silero_vad.onnx"].map(graph);
+        let [Some(sequence), Some(single)] = graphs else {
+            return;
+        };
+        let [mut sequence, mut single] = [sequence, single].map(|p| Vad::load(&p).unwrap());
+        assert_eq!(single.kind, Kind::Single { rate: true });
+        let sound = sound();
+        let expected = probabilities(&mut sequence, &sound, 4_000);
+        let found = probabilities(&mut single, &sound, 4_000);
+        assert!(expected.iter().any(|p| *p > 0.1), "{expected:?}");
+        for (a, b) in found.iter().zip(&expected) {
+            assert!((a - b).abs() < 1e-4, "{found:?} {expected:?}");
         }
     }
 }
