@@ -133,7 +133,8 @@ pub struct AudioInput {
     pub vad: Option<VadSpec>,
 }
 
-/// A Silero voice activity detector (16 kHz, 512 samples a window, 64 samples of context, state 2×N×128).
+/// A Silero voice activity detector (16 kHz, 512 samples a window, 64 samples of context). Both
+/// graphs of the package are known: `silero_vad_16k_sequence.onnx` and `silero_vad.onnx`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VadSpec {
@@ -145,6 +146,23 @@ pub struct VadSpec {
     pub min_silence_ms: u32,
     /// Sound kept before and after speech, in milliseconds.
     pub pad_ms: u32,
+}
+
+impl VadSpec {
+    fn check(&self) -> Result<(), Error> {
+        let invalid = |what: &str| Err(Error::Invalid(format!("[input] vad.{what}")));
+        match self {
+            Self { threshold, .. } if !(0.0..=1.0).contains(threshold) => {
+                invalid("threshold must be in 0 ..= 1")
+            }
+            Self { min_silence_ms, .. } if *min_silence_ms > 10_000 => {
+                invalid("min_silence_ms must be at most 10000")
+            }
+            // The pad is part of a piece, and the shortest piece is a second.
+            Self { pad_ms, .. } if *pad_ms > 400 => invalid("pad_ms must be at most 400"),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Input {
@@ -186,6 +204,7 @@ impl Input {
             Self::Audio(audio) if !(1.0..=3600.0).contains(&audio.max_piece_s) => {
                 invalid("max_piece_s must be in 1 ..= 3600")
             }
+            Self::Audio(AudioInput { vad: Some(vad), .. }) => vad.check(),
             _ => Ok(()),
         }
     }

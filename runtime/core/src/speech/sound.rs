@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use bevel_prep::audio::{SAMPLE_RATES_HZ, check_samples, mix_down};
@@ -80,26 +81,37 @@ impl SoundFile {
             file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
         }
         let stream = MediaSourceStream::new(Box::new(file), MediaSourceStreamOptions::default());
-        let format = symphonia::default::get_probe()
-            .probe(
+        let probe = || {
+            symphonia::default::get_probe().probe(
                 &Hint::new(),
                 stream,
                 FormatOptions::default(),
                 MetadataOptions::default(),
             )
-            .map_err(|e| match e {
-                SymphoniaError::IoError(e) if e.kind() != io::ErrorKind::UnexpectedEof => {
-                    unreadable(e)
-                }
-                SymphoniaError::IoError(_) => input(format!(
-                    "truncated: the {container} header is cut off, 0.0 s could be read; copy or \
+        };
+        let format = guarded(probe).map_err(|e| match e {
+            SymphoniaError::IoError(e) if e.kind() != io::ErrorKind::UnexpectedEof => unreadable(e),
+            SymphoniaError::IoError(_) => input(format!(
+                "truncated: the {container} header is cut off, 0.0 s could be read; copy or \
                      record the file again"
-                )),
-                e if container == Container::Other => {
-                    input(format!("not a sound file that can be read: {e} ({READS})"))
-                }
-                e => input(format!("the {container} header is broken: {e}")),
-            })?;
+            )),
+            SymphoniaError::Unsupported(what) if what.contains("missing moov") => input(
+                "truncated: the index behind the sound (moov) is missing, 0.0 s could be read; \
+                     copy or record the file again"
+                    .into(),
+            ),
+            e if container == Container::Other => {
+                input(format!("not a sound file that can be read: {e} ({READS})"))
+            }
+            e => input(format!("the {container} header is broken: {e}")),
+        })?;
+        // Behind a tag the first bytes said nothing.
+        let container = match (container, format.format_info().short_name) {
+            (Container::Other, "mp3") => Container::Mp3,
+            (Container::Other, "flac") => Container::Flac,
+            (Container::Other, "wave") => Container::Wav,
+            (container, _) => container,
+        };
         Self::with_format(path, container, cut, format)
     }
 
@@ -122,13 +134,13 @@ impl SoundFile {
                 "the {container} file has no sound track with a codec this build knows"
             )));
         };
-        let decoder = symphonia::default::get_codecs()
-            .make_audio_decoder(params, &AudioDecoderOptions::default())
-            .map_err(|e| {
-                unsupported(format!(
-                    "the codec of this {container} file is not decoded here: {e}"
-                ))
-            })?;
+        let options = AudioDecoderOptions::default();
+        let make = || symphonia::default::get_codecs().make_audio_decoder(params, &options);
+        let decoder = guarded(make).map_err(|e| {
+            unsupported(format!(
+                "the codec of this {container} file is not decoded here: {e}"
+            ))
+        })?;
         let sample_rate_hz = params.sample_rate.unwrap_or_default();
         let (low, high) = SAMPLE_RATES_HZ.into_inner();
         if !SAMPLE_RATES_HZ.contains(&sample_rate_hz) {
@@ -171,11 +183,12 @@ impl SoundFile {
     /// [`Error::Input`] when the file is cut off or damaged, has no samples, or holds some that are
     /// NaN, infinite or far beyond full scale; [`Error::Unsupported`] when rate or channels change.
     pub(super) fn read(&mut self, mono: &mut Vec<f32>) -> Result<bool> {
-        let packet = match self.format.next_packet() {
+        let packet = match guarded(|| self.format.next_packet()) {
             Ok(Some(packet)) => packet,
             Ok(None) => return self.end(),
             Err(SymphoniaError::IoError(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                self.cut = true;
+                // A WAV of unknown length, as it comes out of a pipe, ends where it ends.
+                self.cut = self.container != Container::Wav || self.promised.is_some();
                 return self.end();
             }
             Err(SymphoniaError::IoError(source)) => {
@@ -194,7 +207,7 @@ impl SoundFile {
         }
         self.packets += 1;
         let first = mono.len();
-        match self.decoder.decode(&packet) {
+        match guarded(|| self.decoder.decode(&packet)) {
             Ok(decoded) => {
                 let (rate, channels) = (decoded.spec().rate(), decoded.spec().channels().count());
                 // AAC tells its real rate only now, where half of it stands in the header.
@@ -283,4 +296,14 @@ impl SoundFile {
     }
 }
 
+/// Runs a parser that is not ours on bytes that nobody vouches for. Some broken headers make
+/// symphonia 0.6 overflow or index out of range; that must not take the host down.
+fn guarded<T>(parse: impl FnOnce() -> Result<T, SymphoniaError>) -> Result<T, SymphoniaError> {
+    catch_unwind(AssertUnwindSafe(parse))
+        .unwrap_or(Err(SymphoniaError::DecodeError("the decoder gave up")))
+}
+
 const READS: &str = "WAV, FLAC, MP3, Ogg Vorbis and AAC in M4A or ADTS are read";
+
+#[cfg(test)]
+mod tests;

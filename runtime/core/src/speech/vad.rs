@@ -203,3 +203,79 @@ fn run_rows(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A graph in `models/.cache`; said aloud where it is missing.
+    fn graph(name: &str) -> Option<PathBuf> {
+        let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/.cache");
+        let path = cache.join("moonshine-tiny").join(name);
+        if path.exists() {
+            return Some(path);
+        }
+        let required = std::env::var("BEVEL_REQUIRE").as_deref() == Ok("models");
+        assert!(!required, "{} is missing", path.display());
+        eprintln!("SKIPPED: {} is missing", path.display());
+        None
+    }
+
+    /// A voiced sound that starts and stops.
+    fn sound() -> Vec<f32> {
+        let at = |i: u32| {
+            let t = i as f32 / 16_000.0;
+            let voice: f32 = (1..20)
+                .map(|k| (880.0 * k as f32 * t).sin() / k as f32)
+                .sum();
+            0.2 * voice * (6.0 * t).sin().max(0.0)
+        };
+        (0..40_000).map(at).collect()
+    }
+
+    fn probabilities(vad: &mut Vad, sound: &[f32], block: usize) -> Vec<f32> {
+        let mut out = Vec::new();
+        for chunk in sound.chunks(block) {
+            vad.push(chunk, &mut out).unwrap();
+        }
+        vad.finish(&mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn chunked_is_whole() {
+        let Some(path) = graph("silero_vad_16k_sequence.onnx") else {
+            return;
+        };
+        let mut vad = Vad::load(&path).unwrap();
+        let sound = sound();
+        let whole = probabilities(&mut vad, &sound, sound.len());
+        assert_eq!(whole.len(), sound.len().div_ceil(WINDOW));
+        for block in [1, 100, 511, 512, 513, 3_000] {
+            assert_eq!(
+                probabilities(&mut vad, &sound, block),
+                whole,
+                "blocks of {block}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_graph_for_single_windows_answers_the_same() {
+        let graphs = ["silero_vad_16k_sequence.onnx", "silero_vad.onnx"].map(graph);
+        let [Some(sequence), Some(single)] = graphs else {
+            return;
+        };
+        let [mut sequence, mut single] = [sequence, single].map(|p| Vad::load(&p).unwrap());
+        assert_eq!(single.kind, Kind::Single { rate: true });
+        let sound = sound();
+        let expected = probabilities(&mut sequence, &sound, 4_000);
+        let found = probabilities(&mut single, &sound, 4_000);
+        assert!(expected.iter().any(|p| *p > 0.1), "{expected:?}");
+        for (a, b) in found.iter().zip(&expected) {
+            assert!((a - b).abs() < 1e-4, "{found:?} {expected:?}");
+        }
+    }
+}

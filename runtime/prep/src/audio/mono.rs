@@ -31,8 +31,9 @@ pub fn mix_down(interleaved: &[f32], channels: usize, out: &mut Vec<f32>) {
 /// The first sample that is not. One NaN would silence a whole recording inside a model, so it is
 /// told instead of being zeroed.
 pub fn check_samples(samples: &[f32]) -> Result<(), Loud> {
-    // NaN fails the comparison too.
-    match samples.iter().position(|s| !(s.abs() <= MAX_AMPLITUDE)) {
+    // NaN is in no range.
+    let sound = |s: &f32| (-MAX_AMPLITUDE..=MAX_AMPLITUDE).contains(s);
+    match samples.iter().position(|s| !sound(s)) {
         Some(at) => Err(Loud {
             at,
             value: samples[at],

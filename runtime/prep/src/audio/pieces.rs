@@ -104,3 +104,102 @@ impl Pieces {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pieces of `(probability, windows)`, checked for order, length and what must be kept.
+    fn pieces(max: u64, split: u64, runs: &[(f32, usize)]) -> Vec<[u64; 2]> {
+        let mut pieces = Pieces::new(SegmentSpec::silero_16k(), max, split);
+        let mut found: Vec<Span> = Vec::new();
+        let mut total = 0;
+        for p in runs.iter().flat_map(|(p, n)| std::iter::repeat_n(*p, *n)) {
+            let keep = pieces.keep_from();
+            pieces.push(p);
+            total += 512;
+            while let Some(span) = pieces.pop() {
+                assert!(
+                    span.start >= keep,
+                    "{span:?} was forgotten, kept from {keep}"
+                );
+                found.push(span);
+            }
+            // The open piece, a stretch that waits for its successor, and the one going on.
+            let bound = 3 * max + split;
+            assert!(total - pieces.keep_from() <= bound, "memory is bounded");
+        }
+        pieces.finish(total);
+        while let Some(span) = pieces.pop() {
+            found.push(span);
+        }
+        for pair in found.windows(2) {
+            assert!(pair[0].end <= pair[1].start, "{pair:?}");
+        }
+        assert!(found.iter().all(|s| s.samples() <= max), "{found:?}");
+        found.iter().map(|s| [s.start, s.end]).collect()
+    }
+
+    #[test]
+    fn neighbours_share_a_piece() {
+        struct Case {
+            name: &'static str,
+            runs: &'static [(f32, usize)],
+            expected: &'static [[u64; 2]],
+        }
+        // At most 100 windows; a pause of 40 windows always splits.
+        let cases = [
+            Case {
+                name: "nothing",
+                runs: &[(0.0, 300)],
+                expected: &[],
+            },
+            Case {
+                name: "short pauses stay inside",
+                runs: &[(1.0, 20), (0.0, 10), (1.0, 20), (0.0, 30), (1.0, 10)],
+                expected: &[[0, 90 * 512]],
+            },
+            Case {
+                name: "a long pause splits",
+                runs: &[(1.0, 20), (0.0, 50), (1.0, 20)],
+                expected: &[[0, 20 * 512 + 480], [70 * 512 - 480, 90 * 512]],
+            },
+            Case {
+                name: "the longest late pause splits what is too long",
+                runs: &[
+                    (1.0, 20),
+                    (0.0, 12),
+                    (1.0, 20),
+                    (0.0, 9),
+                    (1.0, 20),
+                    (0.0, 5),
+                    (1.0, 20),
+                ],
+                expected: &[[0, 52 * 512 + 480], [61 * 512 - 480, 106 * 512]],
+            },
+        ];
+        for case in cases {
+            let found = pieces(100 * 512, 40 * 512, case.runs);
+            assert_eq!(found, case.expected, "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn endless_speech_makes_bounded_pieces() {
+        let found = pieces(100 * 512, 40 * 512, &[(1.0, 1000)]);
+        assert_eq!(found[0][0], 0);
+        assert_eq!(found[found.len() - 1][1], 1000 * 512);
+        assert!(
+            found.windows(2).all(|p| p[0][1] == p[1][0]),
+            "nothing is lost: {found:?}"
+        );
+    }
+
+    #[test]
+    fn a_piece_is_ready_as_soon_as_its_pause_is_long_enough() {
+        let mut pieces = Pieces::new(SegmentSpec::silero_16k(), 100 * 512, 40 * 512);
+        (0..20).for_each(|_| pieces.push(1.0));
+        (0..41).for_each(|_| pieces.push(0.0));
+        assert!(pieces.pop().is_some());
+    }
+}

@@ -157,3 +157,6 @@ fn new_fft(from: usize, to: usize) -> Result<Fft<f32>, String> {
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,10 +115,11 @@ impl Segmenter {
             }
             return;
         };
-        if voiced && let Some(start) = speech.pause.take() {
-            if at - start > self.spec.cut_silence_samples {
-                speech.pauses.push(Span { start, end: at });
-            }
+        if voiced
+            && let Some(start) = speech.pause.take()
+            && at - start > self.spec.cut_silence_samples
+        {
+            speech.pauses.push(Span { start, end: at });
         }
         if at - speech.start > self.longest() {
             speech = self.cut(speech, at, out);

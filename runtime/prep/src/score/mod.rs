@@ -1,8 +1,10 @@
-//! Logits to scores, boxes to fewer boxes.
+//! Logits to scores, boxes to fewer boxes, texts to error rates.
 
 mod nms;
+mod wer;
 
 pub use nms::{Box2d, Nms};
+pub use wer::{Edits, char_errors, normalize_words, word_errors};
 
 /// Makes logits scores that sum to 1, in place. The largest is subtracted first, so large logits do
 /// not overflow.
