@@ -170,7 +170,11 @@ def bevel_model(path: Path | None, recipe: Path | None) -> list[str]:
     """A plain model takes a recipe; a bundle may hold several variants, and Python runs fp32."""
     if path is None:
         return []
-    return [str(path), *(["--recipe", str(recipe)] if recipe else ["--variant", "fp32"])]
+    if recipe:
+        return [str(path), "--recipe", str(recipe)]
+    manifest = path / "bundle.toml"
+    several = manifest.is_file() and 'name = "fp32"' in manifest.read_text(encoding="utf-8")
+    return [str(path), *(["--variant", "fp32"] if several else [])]
 
 
 def jobs(args: argparse.Namespace) -> list[Job]:

@@ -140,7 +140,7 @@ fn checkpoints() {
     );
     let nothing = folder.path().join("nothing");
     std::fs::create_dir(&nothing).unwrap();
-    convert(&nothing, 3, "nothing");
+    convert(&nothing, 2, "nothing");
 }
 
 #[test]

@@ -327,11 +327,11 @@ fn the_judge_decides_what_ships() {
             expected: Ok((&["fp32", "int8"], "int8")),
         },
         Case {
-            name: "good but slow is kept, not chosen",
+            name: "good but slow is dropped",
             quantize: "auto",
             value: 0.99,
             latency_ratio: 1.2,
-            expected: Ok((&["fp32", "int8"], "fp32")),
+            expected: Ok((&["fp32"], "fp32")),
         },
         Case {
             name: "bad is dropped",

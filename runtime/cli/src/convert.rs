@@ -31,7 +31,7 @@ pub fn convert(args: &ConvertArgs) -> anyhow::Result<()> {
     // the choice: better to say so before the work than after.
     open::runtime(None)?;
     let bar = spinner();
-    let mut judge = Side::default();
+    let mut judge = Side;
     let report = bevel_convert::convert(
         &from.checkpoint,
         &args.output,

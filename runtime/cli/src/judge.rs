@@ -65,7 +65,8 @@ impl Runner {
             return Ok(Self::Vectors(Box::new(Pipeline::load(bundle, &options)?)));
         }
         let session = Session::load(bundle.graph(Some(variant), "model")?, &Devices::default())?;
-        let tokenize = Box::new(Tokenize::load(bundle, &session, &options)?);
+        let mut tokenize = Box::new(Tokenize::load(bundle, &options)?);
+        tokenize.set_type_ids(session.has_input("token_type_ids"));
         Ok(Self::Logits { session, tokenize })
     }
 

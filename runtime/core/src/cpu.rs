@@ -66,6 +66,13 @@ pub fn features() -> Vec<(&'static str, bool)> {
     }
 }
 
+/// Whether products of u8 and s8 can overflow their 16-bit sums here: on x86 without VNNI. Sessions
+/// then use the slower exact kernels, for an int8 model must answer the same on every device.
+pub fn int8_saturates() -> bool {
+    let vnni = |(name, has): &(&str, bool)| *has && matches!(*name, "avx512vnni" | "avxvnni");
+    cfg!(target_arch = "x86_64") && !features().iter().any(vnni)
+}
+
 /// Peak resident memory of this process in MiB (`VmHWM`), if the system tells.
 pub fn peak_memory_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

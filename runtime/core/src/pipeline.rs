@@ -13,6 +13,7 @@ use ort::value::TensorRef;
 use crate::bundle::Bundle;
 use crate::device::Devices;
 use crate::error::{Error, Result};
+use crate::library::Runtime;
 use crate::registry::{Answer, Sample};
 use crate::session::Session;
 
@@ -37,7 +38,7 @@ pub struct Options {
 }
 
 /// Preparation and decoding of one task, without a session.
-pub trait Task: Sized {
+pub trait Task: Sized + Send {
     /// One item as the caller has it.
     type Item<'a>: Copy;
     /// What comes back for it.
@@ -54,11 +55,18 @@ pub trait Task: Sized {
     /// The answer as one of any task.
     fn wrap(answer: Self::Answer) -> Answer;
 
-    /// Reads what the task needs from the bundle and checks it against the graph.
+    /// Reads what the task needs from the bundle. Runs while the graph is loaded.
     ///
     /// # Errors
-    /// [`Error::Model`] when bundle and graph do not fit.
-    fn load(bundle: &Bundle, session: &Session, options: &Options) -> Result<Self>;
+    /// [`Error::Model`] when a file of the bundle is wrong, [`Error::Input`] for options out of
+    /// range.
+    fn load(bundle: &Bundle, options: &Options) -> Result<Self>;
+
+    /// Checks what was read against the graph, and learns the names of its inputs.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when they do not fit.
+    fn fit(&mut self, session: &Session) -> Result<()>;
 
     /// The most items that go through the graph at once.
     fn max_batch(&self) -> usize;
@@ -143,8 +151,17 @@ impl<T: Task> Pipeline<T> {
             ));
         }
         let graph = bundle.graph(options.variant.as_deref(), "model")?;
-        let session = Session::load(graph, &options.devices)?;
-        let task = T::load(bundle, &session, options)?;
+        // Started here, so that the environment is set while no thread of ours runs.
+        Runtime::get()?;
+        let (task, session) = std::thread::scope(|scope| {
+            let task = scope.spawn(|| T::load(bundle, options));
+            let session = Session::load(graph, &options.devices);
+            (task.join(), session)
+        });
+        let mut task =
+            task.map_err(|_| Error::Internal("reading the bundle panicked".into()))??;
+        let session = session?;
+        task.fit(&session)?;
         Ok(Self {
             task,
             session,

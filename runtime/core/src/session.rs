@@ -71,7 +71,7 @@ impl Session {
     }
 
     fn load_on(runtime: &Runtime, path: &Path, device: Device) -> Result<Self> {
-        let mut builder = builder(runtime, device)
+        let mut builder = builder(runtime, device, path)
             .map_err(|e| Error::Device(format!("device {device}: {}", one_line(&e.to_string()))))?;
         let inner = builder.commit_from_file(path).map_err(|e| {
             Error::model(
@@ -159,13 +159,22 @@ fn run_error(path: &Path, error: &ort::Error) -> Error {
 }
 
 /// The whole builder chain stays in one function: its error type cannot cross threads.
-fn builder(runtime: &Runtime, device: Device) -> ort::Result<SessionBuilder> {
+fn builder(runtime: &Runtime, device: Device, path: &Path) -> ort::Result<SessionBuilder> {
     let mut builder = ort::session::Session::builder(&runtime.environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_op_spinning(false)?
         .with_inter_op_spinning(false)?
         // A pattern is kept per shape, and shapes vary with every text and recording.
         .with_memory_pattern(false)?;
+    if path.extension().is_some_and(|e| e == "ort") {
+        // Weights stay in the mapped file instead of being read and then copied.
+        builder = builder
+            .with_config_entry("session.use_memory_mapped_ort_model", "1")?
+            .with_config_entry("session.use_ort_model_bytes_for_initializers", "1")?;
+    }
+    if crate::cpu::int8_saturates() {
+        builder = builder.with_precise_qmm()?;
+    }
     if let Some(provider) = device.provider() {
         builder = builder.with_execution_providers([provider])?;
     }

@@ -212,9 +212,15 @@ impl Manifest {
 
     /// Every path the manifest names: graphs of all variants, tokenizer, labels. Each once.
     pub fn paths(&self) -> Vec<&str> {
-        let graphs = self.variants.iter().flat_map(|v| v.graphs.values()).map(String::as_str);
-        let mut paths: Vec<_> =
-            graphs.chain(self.input.files()).chain(self.decode.files()).collect();
+        let graphs = self
+            .variants
+            .iter()
+            .flat_map(|v| v.graphs.values())
+            .map(String::as_str);
+        let mut paths: Vec<_> = graphs
+            .chain(self.input.files())
+            .chain(self.decode.files())
+            .collect();
         paths.sort_unstable();
         paths.dedup();
         paths

@@ -49,14 +49,20 @@ impl Task for Embed {
         Answer::Embed(answer)
     }
 
-    fn load(bundle: &Bundle, session: &Session, options: &Options) -> Result<Self> {
+    fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
         let Decode::Embed(spec) = &bundle.manifest().decode else {
             return Err(Error::model(bundle.root(), "[decode] is not `embed`"));
         };
         Ok(Self {
-            tokenize: Tokenize::load(bundle, session, options)?,
+            tokenize: Tokenize::load(bundle, options)?,
             spec: spec.clone(),
         })
+    }
+
+    fn fit(&mut self, session: &Session) -> Result<()> {
+        self.tokenize
+            .set_type_ids(session.has_input("token_type_ids"));
+        Ok(())
     }
 
     fn max_batch(&self) -> usize {

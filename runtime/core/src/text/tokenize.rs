@@ -4,9 +4,8 @@ use tokenizers::{Encoding, Tokenizer, TruncationParams};
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Slots};
-use crate::session::Session;
 
-/// Text to `input_ids`, `attention_mask` and, where the graph has it, `token_type_ids`: N×T, i64,
+/// Text to `input_ids`, `attention_mask` and, where the graph asks for it, `token_type_ids`: N×T, i64,
 /// T the longest text of the batch.
 ///
 /// Ids come from the bundle's `tokenizer.json` through Hugging Face tokenizers. Text beyond
@@ -14,7 +13,7 @@ use crate::session::Session;
 pub struct Tokenize {
     tokenizer: Tokenizer,
     pad_id: i64,
-    has_type_ids: bool,
+    type_ids: bool,
 }
 
 impl Tokenize {
@@ -22,7 +21,7 @@ impl Tokenize {
     ///
     /// # Errors
     /// [`Error::Model`] when it is not a tokenizer, or for a bundle without text input.
-    pub fn load(bundle: &Bundle, session: &Session, options: &Options) -> Result<Self> {
+    pub fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
         let Input::Text(spec) = &bundle.manifest().input else {
             return Err(Error::model(bundle.root(), "[input] is not text"));
         };
@@ -44,8 +43,13 @@ impl Tokenize {
         Ok(Self {
             tokenizer,
             pad_id: i64::from(spec.pad_id),
-            has_type_ids: session.has_input("token_type_ids"),
+            type_ids: false,
         })
+    }
+
+    /// Whether `token_type_ids` is written too; not unless asked for.
+    pub fn set_type_ids(&mut self, write: bool) {
+        self.type_ids = write;
     }
 
     /// Writes the tensors for a batch. Returns [N, T].
@@ -77,7 +81,7 @@ impl Tokenize {
         );
         let mask = slots.i64("attention_mask", &shape);
         fill(mask, &encodings, longest, 0, Encoding::get_attention_mask);
-        if self.has_type_ids {
+        if self.type_ids {
             let types = slots.i64("token_type_ids", &shape);
             fill(types, &encodings, longest, 0, Encoding::get_type_ids);
         }

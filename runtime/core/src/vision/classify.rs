@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::{Options, Outputs, Slots, Task};
 use crate::registry::{Answer, Sample};
 use crate::session::Session;
+use crate::vision::graph::picture_input;
 
 /// Pictures to labels.
 pub struct Classify {
@@ -60,7 +61,7 @@ impl Task for Classify {
         Answer::Classify(answer)
     }
 
-    fn load(bundle: &Bundle, session: &Session, options: &Options) -> Result<Self> {
+    fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
         let (Input::Image(input), Decode::Classify(spec)) =
             (&bundle.manifest().input, &bundle.manifest().decode)
         else {
@@ -73,21 +74,17 @@ impl Task for Classify {
             .as_deref()
             .map(|name| bundle.labels(name))
             .transpose()?;
-        let [tensor] = session.inputs() else {
-            return Err(Error::model(
-                session.path(),
-                format!(
-                    "has {} inputs, a picture classifier has one",
-                    session.inputs().len()
-                ),
-            ));
-        };
         Ok(Self {
             input: input.clone(),
             spec,
             labels: labels.unwrap_or_default(),
-            input_name: tensor.name.clone(),
+            input_name: String::new(),
         })
+    }
+
+    fn fit(&mut self, session: &Session) -> Result<()> {
+        self.input_name = picture_input(session, &self.input)?;
+        Ok(())
     }
 
     fn max_batch(&self) -> usize {

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::{Options, Outputs, Slots, Task};
 use crate::registry::{Answer, Sample};
 use crate::session::Session;
+use crate::vision::graph::{picture_input, shape_fits};
 
 /// Pictures to labelled boxes.
 pub struct Detect {
@@ -78,7 +79,7 @@ impl Task for Detect {
         Answer::Detect(answer)
     }
 
-    fn load(bundle: &Bundle, session: &Session, options: &Options) -> Result<Self> {
+    fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
         let (Input::Image(input), Decode::Detect(spec)) =
             (&bundle.manifest().input, &bundle.manifest().decode)
         else {
@@ -93,14 +94,32 @@ impl Task for Detect {
             BoxHead::YoloxGrid { strides } => grid(input, strides),
             _ => return Err(Error::Unsupported("this box head is not known here".into())),
         };
-        let input_name = check_graph(session, input, cells.len(), labels.len())?;
         Ok(Self {
             input: input.clone(),
             spec,
             labels,
-            input_name,
+            input_name: String::new(),
             cells,
         })
+    }
+
+    fn fit(&mut self, session: &Session) -> Result<()> {
+        self.input_name = picture_input(session, &self.input)?;
+        let expected = [1, self.cells.len(), 5 + self.labels.len()];
+        match session.outputs().first() {
+            Some(output) if shape_fits(&output.shape, &expected) => Ok(()),
+            Some(output) => Err(Error::model(
+                session.path(),
+                format!(
+                    "output `{}` has shape {}, the head of [decode] with {} labels asks for \
+                     {expected:?}",
+                    output.name,
+                    output.shape_text(),
+                    self.labels.len()
+                ),
+            )),
+            None => Err(Error::model(session.path(), "has no outputs")),
+        }
     }
 
     fn max_batch(&self) -> usize {
@@ -213,53 +232,6 @@ fn grid(input: &ImageInput, strides: &[u32]) -> Vec<[f32; 3]> {
         }
     }
     cells
-}
-
-/// The name of the picture input, once shapes of input and output are what they should be.
-fn check_graph(
-    session: &Session,
-    input: &ImageInput,
-    cells: usize,
-    classes: usize,
-) -> Result<String> {
-    let [tensor] = session.inputs() else {
-        return Err(Error::model(
-            session.path(),
-            format!("has {} inputs, a detector has one", session.inputs().len()),
-        ));
-    };
-    let expected = [1, 3, input.height as usize, input.width as usize];
-    let fits = |shape: &[Option<usize>], expected: &[usize]| {
-        shape.len() == expected.len()
-            && shape
-                .iter()
-                .zip(expected)
-                .all(|(s, e)| s.is_none_or(|s| s == *e))
-    };
-    if !fits(&tensor.shape, &expected) {
-        return Err(Error::model(
-            session.path(),
-            format!(
-                "input `{}` has shape {}, [input] asks for {expected:?}",
-                tensor.name,
-                tensor.shape_text()
-            ),
-        ));
-    }
-    let expected = [1, cells, 5 + classes];
-    match session.outputs().first() {
-        Some(output) if fits(&output.shape, &expected) => Ok(tensor.name.clone()),
-        Some(output) => Err(Error::model(
-            session.path(),
-            format!(
-                "output `{}` has shape {}, the head of [decode] with {classes} labels asks for \
-                 {expected:?}",
-                output.name,
-                output.shape_text()
-            ),
-        )),
-        None => Err(Error::model(session.path(), "has no outputs")),
-    }
 }
 
 /// Predictions as boxes in pixels of the tensor: one for every class at or above `min_score`, as the

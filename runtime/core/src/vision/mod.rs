@@ -2,6 +2,7 @@
 
 mod classify;
 mod detect;
+mod graph;
 mod load;
 
 pub use bevel_prep::image::{ImageError, ImageView};

@@ -35,6 +35,27 @@ struct Layout {
     fill: u8,
 }
 
+impl Layout {
+    /// Fills what the picture leaves free of one plane.
+    fn fill_around(&self, plane: &mut [f32], width: usize, value: f32) {
+        let [left, top] = self.place.map(|v| v as usize);
+        let [right, bottom] = [
+            left + self.visible[0] as usize,
+            top + self.visible[1] as usize,
+        ];
+        let (above, rest) = plane.split_at_mut(top * width);
+        let (middle, below) = rest.split_at_mut((bottom - top) * width);
+        above.fill(value);
+        below.fill(value);
+        if right - left < width {
+            for line in middle.chunks_exact_mut(width) {
+                line[..left].fill(value);
+                line[right..].fill(value);
+            }
+        }
+    }
+}
+
 /// Turns pictures into one f32 tensor 3×H×W (planes in the order the manifest says): resampled rows
 /// are normalised on their way into the tensor, and no scaled copy is stored.
 ///
@@ -69,12 +90,9 @@ impl Preprocess {
         // Per colour of the picture: factor and shift of the plane it goes to.
         let gain = planes.map(|p| spec.scale / spec.std[p]);
         let shift = planes.map(|p| -spec.mean[p] / spec.std[p]);
-        if layout.visible != [spec.width, spec.height] {
-            let level = f32::from(layout.fill);
-            for color in 0..3 {
-                let at = planes[color] * plane;
-                out[at..at + plane].fill(level * gain[color] + shift[color]);
-            }
+        let color = |c: usize| f32::from(layout.fill) * gain[c] + shift[c];
+        for (c, p) in planes.into_iter().enumerate() {
+            layout.fill_around(&mut out[p * plane..(p + 1) * plane], width, color(c));
         }
         let visible = layout.visible[0] as usize;
         // Two taps: whole rows are blended first, which runs over neighbouring bytes. Many taps:
@@ -226,9 +244,9 @@ fn resample_row(axis: &Axis, row: &[f32], out: [&mut [f32]; 3], gain: [f32; 3], 
                 sum[2] += weight * pixel[2];
             }
         }
-        *r = level(sum[0]) * gain[0] + shift[0];
-        *g = level(sum[1]) * gain[1] + shift[1];
-        *b = level(sum[2]) * gain[2] + shift[2];
+        *r = f32::from(level(sum[0])) * gain[0] + shift[0];
+        *g = f32::from(level(sum[1])) * gain[1] + shift[1];
+        *b = f32::from(level(sum[2])) * gain[2] + shift[2];
     }
 }
 
@@ -236,9 +254,9 @@ fn resample_row(axis: &Axis, row: &[f32], out: [&mut [f32]; 3], gain: [f32; 3], 
 fn copy_row(row: &[f32], out: [&mut [f32]; 3], gain: [f32; 3], shift: [f32; 3]) {
     let [r, g, b] = out;
     for (((pixel, r), g), b) in row.chunks_exact(3).zip(r).zip(g).zip(b) {
-        *r = level(pixel[0]) * gain[0] + shift[0];
-        *g = level(pixel[1]) * gain[1] + shift[1];
-        *b = level(pixel[2]) * gain[2] + shift[2];
+        *r = f32::from(level(pixel[0])) * gain[0] + shift[0];
+        *g = f32::from(level(pixel[1])) * gain[1] + shift[1];
+        *b = f32::from(level(pixel[2])) * gain[2] + shift[2];
     }
 }
 

@@ -101,9 +101,10 @@ fn kernel(filter: Interpolation, x: f64) -> f64 {
     }
 }
 
-/// A sum of weighted levels as a whole level.
-pub(super) fn level(sum: f32) -> f32 {
-    (sum + 0.5).floor().clamp(0.0, 255.0)
+/// A sum of weighted levels as a whole level. The cast saturates, and unlike `round` or `floor` it is
+/// one instruction on every processor.
+pub(super) fn level(sum: f32) -> u8 {
+    (sum + 0.5) as u8
 }
 
 /// The rows that `y` reads, at the width that `x` gives them, in whole levels.
@@ -125,7 +126,7 @@ pub(super) fn squeeze(pixels: &[u8], width: u32, x: &Axis, y: &Axis, out: &mut V
                 sum[1] += weight * f32::from(tap[1]);
                 sum[2] += weight * f32::from(tap[2]);
             }
-            pixel.copy_from_slice(&sum.map(|s| level(s) as u8));
+            pixel.copy_from_slice(&sum.map(level));
         }
     }
 }
