@@ -141,10 +141,28 @@ fn print(report: &Report) -> anyhow::Result<()> {
         table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
     )?;
     if !report.tensors_unused.is_empty() {
-        writeln!(out, "  not used: {}", report.tensors_unused.join(", "))?;
+        writeln!(out, "  {}", unused(&report.tensors_unused))?;
     }
     for note in &report.notes {
         writeln!(out, "  note: {note}")?;
     }
     Ok(())
+}
+
+/// The first few names; batch norms alone leave a counter each.
+fn unused(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = names
+        .iter()
+        .take(SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    match names.len() {
+        n if n > SHOWN => format!(
+            "not used: {shown} and {} more (--json lists them)",
+            n - SHOWN
+        ),
+        _ => format!("not used: {shown}"),
+    }
 }

@@ -1,5 +1,7 @@
 //! `bevel doctor`.
 
+use std::path::Path;
+
 use bevel::{Runtime, cpu, device};
 use bevel_manifest::ErrorKind;
 use serde::Serialize;
@@ -49,7 +51,7 @@ fn look() -> Report {
         Ok(runtime) => (
             Library {
                 usable: true,
-                path: Some(runtime.path().display().to_string()),
+                path: Some(real(runtime.path())),
                 version: runtime.version(),
                 build: Some(runtime.build_info().to_string()),
                 problem: None,
@@ -59,7 +61,7 @@ fn look() -> Report {
         Err(error) => (
             Library {
                 usable: false,
-                path: Runtime::find().ok().map(|p| p.display().to_string()),
+                path: Runtime::find().ok().map(|p| real(&p)),
                 version: None,
                 build: None,
                 problem: Some(error.to_string()),
@@ -132,6 +134,14 @@ fn print(report: &Report) {
     }
     rows.push(row("telemetry", report.telemetry.to_string()));
     print!("{}", table(&rows));
+}
+
+/// The path without links and `..`, whose file name tells the version.
+fn real(path: &Path) -> String {
+    path.canonicalize()
+        .unwrap_or_else(|_| path.to_path_buf())
+        .display()
+        .to_string()
 }
 
 fn memory_mib() -> Option<u64> {

@@ -11,6 +11,8 @@ use bevel::{
 use bevel_convert::{BoxError, Judge};
 use bevel_manifest::{Decode, Input, Manifest, Measured};
 
+use crate::show::cosine;
+
 /// Sentences of many lengths and subjects, written for this purpose.
 const SENTENCES: &str = include_str!("../assets/sentences.txt");
 
@@ -136,20 +138,6 @@ fn winners(tensor: &Tensor) -> Vec<f32> {
     values.chunks(width).map(best).collect()
 }
 
-/// Cosine of two vectors; not a number when either has no length, which no gate passes.
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| -> f64 {
-        a.iter()
-            .zip(b)
-            .map(|(a, b)| f64::from(*a) * f64::from(*b))
-            .sum()
-    };
-    if a.len() != b.len() {
-        return f64::NAN;
-    }
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
-}
-
 fn measure(reference: &mut Runner, candidate: &mut Runner) -> bevel::Result<Measured> {
     let mut scores = Vec::new();
     for sentence in SENTENCES.lines() {
@@ -190,14 +178,6 @@ fn median_ms(mut times: Vec<Duration>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cosine_of_known_vectors() {
-        assert_eq!(cosine(&[1.0, 0.0], &[2.0, 0.0]), 1.0);
-        assert_eq!(cosine(&[1.0, 0.0], &[0.0, 3.0]), 0.0);
-        assert!(cosine(&[0.0, 0.0], &[1.0, 0.0]).is_nan());
-        assert!(cosine(&[1.0], &[1.0, 0.0]).is_nan());
-    }
 
     #[test]
     fn winners_are_per_row() {

@@ -73,6 +73,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         pipeline,
         args,
         group: Vec::new(),
+        first_vector: None,
         first_failure: None,
         failures: 0,
         bar: progress(args, sources.len()),
@@ -112,6 +113,8 @@ struct Job<'a> {
     pipeline: Box<dyn AnyPipeline>,
     args: &'a RunArgs,
     group: Vec<(String, Item)>,
+    /// What later vectors are compared with when a person reads.
+    first_vector: Option<Vec<f32>>,
     first_failure: Option<ErrorKind>,
     failures: usize,
     bar: ProgressBar,
@@ -170,7 +173,11 @@ impl Job<'_> {
                 ms,
             })? + "\n"
         } else {
-            show::answer(name, answer)
+            let text = show::answer(name, answer, self.first_vector.as_deref());
+            if let (Answer::Embed(found), None) = (answer, &self.first_vector) {
+                self.first_vector = Some(found.embedding.clone());
+            }
+            text
         };
         self.bar
             .suspend(|| std::io::stdout().lock().write_all(text.as_bytes()))?;

@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use bevel::Answer;
 
-/// An answer as text, ending in a line break.
-pub fn answer(name: &str, answer: &Answer) -> String {
+/// An answer as text, ending in a line break. Vectors say nothing to a person, so each is compared
+/// with that of the `first` input.
+pub fn answer(name: &str, answer: &Answer, first: Option<&[f32]>) -> String {
     match answer {
         Answer::Embed(found) => {
             let head: Vec<_> = found
@@ -14,8 +15,14 @@ pub fn answer(name: &str, answer: &Answer) -> String {
                 .take(4)
                 .map(|v| format!("{v:+.4}"))
                 .collect();
+            let alike = first.map_or(String::new(), |first| {
+                format!(
+                    ", cosine to the first {:.3}",
+                    cosine(first, &found.embedding)
+                )
+            });
             format!(
-                "{name}\n  {} values: {} …\n",
+                "{name}\n  {} values: {} …{alike}\n",
                 found.embedding.len(),
                 head.join(" ")
             )
@@ -67,6 +74,20 @@ pub fn answer(name: &str, answer: &Answer) -> String {
     }
 }
 
+/// Cosine of two vectors, in −1 ..= 1; not a number when they differ in length or one is all zeros.
+pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+            .sum()
+    };
+    if a.len() != b.len() {
+        return f64::NAN;
+    }
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
 /// Rows in aligned columns: numbers to the right, the rest to the left, two spaces before each.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -90,4 +111,26 @@ pub fn table(rows: &[Vec<String>]) -> String {
         let _ = writeln!(text, "{}", line.trim_end());
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cosine_of_known_vectors() {
+        assert_eq!(cosine(&[1.0, 0.0], &[2.0, 0.0]), 1.0);
+        assert_eq!(cosine(&[1.0, 0.0], &[0.0, 3.0]), 0.0);
+        assert!(cosine(&[0.0, 0.0], &[1.0, 0.0]).is_nan());
+        assert!(cosine(&[1.0], &[1.0, 0.0]).is_nan());
+    }
+
+    #[test]
+    fn columns_line_up_whatever_they_hold() {
+        let rows = [
+            vec!["a".to_string(), "1.5".into()],
+            vec!["äöü".into(), "10".into(), "x".into()],
+        ];
+        assert_eq!(table(&rows), "  a    1.5\n  äöü   10  x\n");
+    }
 }
