@@ -53,12 +53,12 @@ fn pictures() {
     refuses(
         &["run", arg(&model), arg(&coffee), "--min-score", "2"],
         2,
-        "--min-score is 2",
+        "min_score is 2",
     );
     refuses(
         &["run", arg(&model), arg(&coffee), "--min-score", "NaN"],
         2,
-        "--min-score is NaN",
+        "min_score is NaN",
     );
 }
 

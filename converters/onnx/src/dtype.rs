@@ -1,3 +1,5 @@
+use std::fmt;
+
 use crate::proto::tensor_proto::DataType;
 
 /// Element types of tensors.
@@ -58,6 +60,12 @@ impl DType {
             .iter()
             .find(|(_, data_type, _)| *data_type as i32 == code)
             .map(|(dtype, ..)| *dtype)
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&format!("{self:?}").to_lowercase())
     }
 }
 

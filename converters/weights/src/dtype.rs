@@ -1,33 +1,7 @@
-use std::fmt;
-
 use bytes::Bytes;
 use half::{bf16, f16};
 
-/// Element types a checkpoint may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[allow(missing_docs)] // the names say it
-pub enum DType {
-    F64,
-    F32,
-    F16,
-    Bf16,
-    I64,
-    I32,
-    I16,
-    I8,
-    U64,
-    U32,
-    U16,
-    U8,
-    Bool,
-}
-
-impl fmt::Display for DType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&format!("{self:?}").to_lowercase())
-    }
-}
+pub use bevel_onnx::DType;
 
 /// Little-endian elements of `dtype` as little-endian f32; `None` when they are not floats.
 pub(crate) fn to_f32(dtype: DType, bytes: Bytes) -> Option<Bytes> {

@@ -119,7 +119,23 @@ impl<T: Task> AnyPipeline for Pipeline<T> {
     }
 }
 
-impl Sample<'_> {
+impl<'a> Sample<'a> {
+    /// The text, if it is one.
+    pub fn text(self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The picture, if it is one.
+    pub fn image(self) -> Option<ImageView<'a>> {
+        match self {
+            Self::Image(image) => Some(image),
+            _ => None,
+        }
+    }
+
     pub(crate) fn noun(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",

@@ -39,10 +39,7 @@ impl Task for Embed {
     const NAME: TaskName = TaskName::Embed;
 
     fn item<'a>(sample: Sample<'a>) -> Option<&'a str> {
-        match sample {
-            Sample::Text(text) => Some(text),
-            _ => None,
-        }
+        sample.text()
     }
 
     fn wrap(answer: Embedding) -> Answer {

@@ -5,7 +5,7 @@
 //! | `pixels` (the graph's first input) | N×3×H×W | f32 | normalised pixels |
 //! | `logits` (the graph's first output) | N×C | f32 | one logit per class |
 
-use bevel_manifest::{Activation, ClassifySpec, Decode, ImageInput, Input, Task as TaskName};
+use bevel_manifest::{Activation, ClassifySpec, Decode, Task as TaskName};
 use bevel_prep::image::{ImageView, Preprocess};
 use bevel_prep::score::{sigmoid, softmax, top_k};
 use serde::Serialize;
@@ -15,14 +15,13 @@ use crate::error::{Error, Result};
 use crate::pipeline::{Options, Outputs, Slots, Task};
 use crate::registry::{Answer, Sample};
 use crate::session::Session;
-use crate::vision::graph::picture_input;
+use crate::vision::pixels::Pixels;
 
 /// Pictures to labels.
 pub struct Classify {
-    input: ImageInput,
+    pixels: Pixels,
     spec: ClassifySpec,
     labels: Vec<String>,
-    input_name: String,
 }
 
 /// What one picture shows.
@@ -51,10 +50,7 @@ impl Task for Classify {
     const NAME: TaskName = TaskName::Classify;
 
     fn item<'a>(sample: Sample<'a>) -> Option<ImageView<'a>> {
-        match sample {
-            Sample::Image(image) => Some(image),
-            _ => None,
-        }
+        sample.image()
     }
 
     fn wrap(answer: Classes) -> Answer {
@@ -62,10 +58,8 @@ impl Task for Classify {
     }
 
     fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
-        let (Input::Image(input), Decode::Classify(spec)) =
-            (&bundle.manifest().input, &bundle.manifest().decode)
-        else {
-            return Err(Error::model(bundle.root(), "not a picture classifier"));
+        let Decode::Classify(spec) = &bundle.manifest().decode else {
+            return Err(Error::model(bundle.root(), "[decode] is not `classify`"));
         };
         let mut spec = spec.clone();
         spec.top_k = options.top_k.unwrap_or(spec.top_k).max(1);
@@ -75,16 +69,14 @@ impl Task for Classify {
             .map(|name| bundle.labels(name))
             .transpose()?;
         Ok(Self {
-            input: input.clone(),
+            pixels: Pixels::load(bundle)?,
             spec,
             labels: labels.unwrap_or_default(),
-            input_name: String::new(),
         })
     }
 
     fn fit(&mut self, session: &Session) -> Result<()> {
-        self.input_name = picture_input(session, &self.input)?;
-        Ok(())
+        self.pixels.fit(session)
     }
 
     fn max_batch(&self) -> usize {
@@ -97,19 +89,7 @@ impl Task for Classify {
         scratch: &mut Preprocess,
         slots: &mut Slots,
     ) -> Result<()> {
-        let shape = [
-            images.len(),
-            3,
-            self.input.height as usize,
-            self.input.width as usize,
-        ];
-        let tensor = slots.f32(&self.input_name, &shape);
-        for (image, out) in images
-            .iter()
-            .zip(tensor.chunks_exact_mut(shape[1..].iter().product()))
-        {
-            scratch.run(&self.input, *image, out);
-        }
+        self.pixels.write(images, scratch, slots, |_| {});
         Ok(())
     }
 

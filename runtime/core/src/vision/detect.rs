@@ -5,7 +5,7 @@
 //! | the graph's first input | 1×3×H×W | f32 | normalised pixels |
 //! | the graph's first output | 1×A×(5+C) | f32 | predictions, laid out as `[decode] head` says |
 
-use bevel_manifest::{BoxHead, Decode, DetectSpec, ImageInput, Input, Task as TaskName};
+use bevel_manifest::{BoxHead, Decode, DetectSpec, ImageInput, Task as TaskName};
 use bevel_prep::image::{Fit, ImageView, Preprocess};
 use bevel_prep::score::{Box2d, Nms};
 use serde::Serialize;
@@ -15,14 +15,13 @@ use crate::error::{Error, Result};
 use crate::pipeline::{Options, Outputs, Slots, Task};
 use crate::registry::{Answer, Sample};
 use crate::session::Session;
-use crate::vision::graph::{picture_input, shape_fits};
+use crate::vision::pixels::{Pixels, shape_fits};
 
 /// Pictures to labelled boxes.
 pub struct Detect {
-    input: ImageInput,
+    pixels: Pixels,
     spec: DetectSpec,
     labels: Vec<String>,
-    input_name: String,
     /// Per prediction: column and row of its cell, and the cell's size in pixels.
     cells: Vec<[f32; 3]>,
 }
@@ -69,10 +68,7 @@ impl Task for Detect {
     const NAME: TaskName = TaskName::Detect;
 
     fn item<'a>(sample: Sample<'a>) -> Option<ImageView<'a>> {
-        match sample {
-            Sample::Image(image) => Some(image),
-            _ => None,
-        }
+        sample.image()
     }
 
     fn wrap(answer: Detections) -> Answer {
@@ -80,31 +76,29 @@ impl Task for Detect {
     }
 
     fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
-        let (Input::Image(input), Decode::Detect(spec)) =
-            (&bundle.manifest().input, &bundle.manifest().decode)
-        else {
-            return Err(Error::model(bundle.root(), "not a detector"));
+        let Decode::Detect(spec) = &bundle.manifest().decode else {
+            return Err(Error::model(bundle.root(), "[decode] is not `detect`"));
         };
+        let pixels = Pixels::load(bundle)?;
         let mut spec = spec.clone();
-        spec.min_score = fraction("--min-score", options.min_score.unwrap_or(spec.min_score))?;
-        spec.iou = fraction("--iou", options.iou.unwrap_or(spec.iou))?;
+        spec.min_score = fraction("min_score", options.min_score.unwrap_or(spec.min_score))?;
+        spec.iou = fraction("iou", options.iou.unwrap_or(spec.iou))?;
         spec.max_boxes = options.max_boxes.unwrap_or(spec.max_boxes);
         let labels = bundle.labels(&spec.labels)?;
         let cells = match &spec.head {
-            BoxHead::YoloxGrid { strides } => grid(input, strides),
+            BoxHead::YoloxGrid { strides } => grid(&pixels.spec, strides),
             _ => return Err(Error::Unsupported("this box head is not known here".into())),
         };
         Ok(Self {
-            input: input.clone(),
+            pixels,
             spec,
             labels,
-            input_name: String::new(),
             cells,
         })
     }
 
     fn fit(&mut self, session: &Session) -> Result<()> {
-        self.input_name = picture_input(session, &self.input)?;
+        self.pixels.fit(session)?;
         let expected = [1, self.cells.len(), 5 + self.labels.len()];
         match session.outputs().first() {
             Some(output) if shape_fits(&output.shape, &expected) => Ok(()),
@@ -132,22 +126,12 @@ impl Task for Detect {
         scratch: &mut DetectScratch,
         slots: &mut Slots,
     ) -> Result<()> {
-        let shape = [
-            images.len(),
-            3,
-            self.input.height as usize,
-            self.input.width as usize,
-        ];
-        let tensor = slots.f32(&self.input_name, &shape);
-        scratch.fits.clear();
-        for (image, out) in images
-            .iter()
-            .zip(tensor.chunks_exact_mut(shape[1..].iter().product()))
-        {
-            scratch
-                .fits
-                .push(scratch.preprocess.run(&self.input, *image, out));
-        }
+        let DetectScratch {
+            preprocess, fits, ..
+        } = scratch;
+        fits.clear();
+        self.pixels
+            .write(images, preprocess, slots, |fit| fits.push(fit));
         Ok(())
     }
 

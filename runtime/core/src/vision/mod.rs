@@ -2,8 +2,9 @@
 
 mod classify;
 mod detect;
-mod graph;
+
 mod load;
+mod pixels;
 
 pub use bevel_prep::image::{ImageError, ImageView};
 pub use classify::{Classes, Classify, Label};
