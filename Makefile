@@ -55,7 +55,9 @@ test: $(DEV) ## Set up and pass the tests
 	@$(DEV) $(PULL) || [ -z "$${BEVEL_REQUIRE:-}" ]
 	@$(call CONVERT,$(DEV)) >/dev/null || [ -z "$${BEVEL_REQUIRE:-}" ]
 	@$(CARGO) test --locked --workspace --doc --quiet
-	@$(CARGO) nextest run --locked --workspace --no-fail-fast
+	@rm -f target/skipped.txt
+	@status=0; $(CARGO) nextest run --locked --workspace --no-fail-fast || status=$$?; \
+	if [ -f target/skipped.txt ]; then sort target/skipped.txt; fi; exit $$status
 
 lint: setup ## Check format, lints and documentation
 	@$(CARGO) fmt --all --check

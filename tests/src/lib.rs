@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -55,14 +56,29 @@ macro_rules! needs {
     };
 }
 
-/// What [`needs!`] does when something is missing.
+/// What [`needs!`] does when something is missing. Test runners hide what passing tests print, so it
+/// is written down for `make test` to show.
 pub fn missing(what: &str) {
     let required = std::env::var_os("BEVEL_REQUIRE").is_some_and(|v| v == "models");
     assert!(
         !required,
         "{what} is missing and BEVEL_REQUIRE=models is set; run `make models`"
     );
-    println!("SKIPPED: {what} is missing; run `make models`, or put ../shared beside the checkout");
+    let test = std::thread::current()
+        .name()
+        .unwrap_or("a test")
+        .to_string();
+    let line = format!(
+        "SKIPPED {test}: {what} is missing; run `make models`, or put ../shared beside the checkout\n"
+    );
+    print!("{line}");
+    let file = root().join("target/skipped.txt");
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file);
+    file.and_then(|mut file| file.write_all(line.as_bytes()))
+        .expect("target/skipped.txt");
 }
 
 /// The `bevel` binary of this build, in the checkout, with a clean environment for what it reads.

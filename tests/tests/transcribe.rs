@@ -1,42 +1,22 @@
 //! Moonshine tiny on real speech. Needs `models/.cache/moonshine-tiny` (`bevel models pull
 //! moonshine-tiny`) and `../shared/data/speech`.
 
-// The exception for tests in clippy.toml does not reach the functions they share.
-#![allow(clippy::unwrap_used)]
+// Helpers of a test fail it by panicking, as its body does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
 
 use bevel::{Answer, Bundle, ErrorKind, Options, Sample, Transcribe};
 use bevel_prep::score::{Edits, normalize_words, word_errors};
-
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+use bevel_tests::{needs, pulled, root, shared};
 
 /// The model's folder and the recordings, where both are there.
 fn models() -> Option<(PathBuf, PathBuf)> {
-    let model = workspace().join("models/.cache/moonshine-tiny");
-    let speech = workspace().join("../shared/data/speech");
-    let missing = [
-        model.join("encoder_model.ort"),
-        speech.join("transcripts.tsv"),
-    ]
-    .into_iter()
-    .find(|p| !p.exists());
-    let Some(missing) = missing else {
-        return Some((model, speech));
-    };
-    let why = format!("{} is missing", missing.display());
-    assert!(
-        std::env::var("BEVEL_REQUIRE").as_deref() != Ok("models"),
-        "{why}, and BEVEL_REQUIRE=models asks for it"
-    );
-    eprintln!("SKIPPED: {why}");
-    None
+    Some((pulled("moonshine-tiny")?, shared("data/speech")?))
 }
 
 fn bundle(model: &Path) -> Bundle {
-    let recipe = workspace().join("models/transcribe/moonshine-tiny.toml");
+    let recipe = root().join("models/transcribe/moonshine-tiny.toml");
     Bundle::load_with_recipe(model, &recipe).unwrap()
 }
 
@@ -46,9 +26,7 @@ fn transcribe(model: &Path) -> Transcribe {
 
 #[test]
 fn word_error_rate_is_that_of_plain_onnx_runtime() {
-    let Some((model, speech)) = models() else {
-        return;
-    };
+    let (model, speech) = needs!(models());
     let mut transcribe = transcribe(&model);
     let mut all = Edits::default();
     let transcripts = std::fs::read_to_string(speech.join("transcripts.tsv")).unwrap();
@@ -75,7 +53,7 @@ fn word_error_rate_is_that_of_plain_onnx_runtime() {
 
 #[test]
 fn long_sound_is_cut_at_pauses() {
-    let Some((model, _)) = models() else { return };
+    let (model, _) = needs!(models());
     let mut transcribe = transcribe(&model);
     let mut segments = Vec::new();
     let file = model.join("two_cities.wav");
@@ -103,7 +81,7 @@ fn long_sound_is_cut_at_pauses() {
 
 #[test]
 fn silence_and_noise_are_not_words() {
-    let Some((model, _)) = models() else { return };
+    let (model, _) = needs!(models());
     let mut transcribe = transcribe(&model);
     let mut seed = 1_u32;
     let mut random = || {
@@ -130,9 +108,7 @@ fn silence_and_noise_are_not_words() {
 
 #[test]
 fn every_front_door_gives_the_same_text() {
-    let Some((model, speech)) = models() else {
-        return;
-    };
+    let (model, speech) = needs!(models());
     let file = speech.join("spk1_snt1.wav");
     let expected = transcribe(&model).run_file(&file).unwrap();
     assert_eq!(expected.text, "The child almost hurt the small dog.");
@@ -154,9 +130,7 @@ fn every_front_door_gives_the_same_text() {
 /// The same samples give the same text after anything else was heard.
 #[test]
 fn runs_do_not_leak_into_each_other() {
-    let Some((model, speech)) = models() else {
-        return;
-    };
+    let (model, speech) = needs!(models());
     let mut transcribe = transcribe(&model);
     let file = speech.join("spk1_snt6.wav");
     let first = transcribe.run_file(&file).unwrap();
@@ -171,16 +145,14 @@ fn runs_do_not_leak_into_each_other() {
 /// `max_tokens` bounds a piece, and a bundle without a detector gates by loudness.
 #[test]
 fn options_and_manifest_are_followed() {
-    let Some((model, speech)) = models() else {
-        return;
-    };
+    let (model, speech) = needs!(models());
     let file = speech.join("spk1_snt1.wav");
     let mut options = Options::default();
     options.max_tokens = Some(3);
     let mut short = Transcribe::load(&bundle(&model), &options).unwrap();
     assert_eq!(short.run_file(&file).unwrap().text, "The child almost");
 
-    let recipe = workspace().join("models/transcribe/moonshine-tiny.toml");
+    let recipe = root().join("models/transcribe/moonshine-tiny.toml");
     let text = std::fs::read_to_string(recipe).unwrap();
     let text: Vec<_> = text.lines().filter(|l| !l.starts_with("vad = ")).collect();
     let folder = tempfile::tempdir().unwrap();
@@ -195,7 +167,7 @@ fn options_and_manifest_are_followed() {
 
 #[test]
 fn a_wrong_model_is_told() {
-    let Some((model, _)) = models() else { return };
+    let (model, _) = needs!(models());
     let folder = tempfile::tempdir().unwrap();
     let put = |from: &str, to: &str| {
         std::fs::copy(model.join(from), folder.path().join(to)).unwrap();
@@ -223,9 +195,7 @@ fn a_wrong_model_is_told() {
 
 #[test]
 fn a_bundle_folder_is_opened() {
-    let Some((model, speech)) = models() else {
-        return;
-    };
+    let (model, speech) = needs!(models());
     let folder = tempfile::tempdir().unwrap();
     let manifest = bundle(&model).manifest().clone();
     for file in manifest.paths() {
