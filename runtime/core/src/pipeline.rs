@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bevel_manifest::Task as TaskName;
 use ndarray::ArrayViewD;
 use ort::session::{SessionInputValue, SessionOutputs};
-use ort::value::TensorRef;
+use ort::value::{PrimitiveTensorElementType, TensorRef};
 
 use crate::bundle::Bundle;
 use crate::device::Devices;
@@ -244,102 +244,74 @@ impl<T: Task> Pipeline<T> {
 /// allocated.
 #[derive(Debug, Default)]
 pub struct Slots {
-    slots: Vec<Slot>,
+    f32: Vec<Slot<f32>>,
+    i64: Vec<Slot<i64>>,
 }
 
 #[derive(Debug)]
-struct Slot {
+struct Slot<T> {
     name: String,
     shape: Vec<usize>,
-    data: SlotData,
-}
-
-#[derive(Debug)]
-enum SlotData {
-    F32(Vec<f32>),
-    I64(Vec<i64>),
+    data: Vec<T>,
 }
 
 impl Slots {
     /// The f32 tensor `name`, made `shape` large; its old content stays where it overlaps.
     pub fn f32(&mut self, name: &str, shape: &[usize]) -> &mut [f32] {
-        match self.slot(name, shape, || SlotData::F32(Vec::new())) {
-            SlotData::F32(data) => {
-                data.resize(shape.iter().product(), 0.0);
-                data
-            }
-            SlotData::I64(_) => &mut [],
-        }
+        Slot::make(&mut self.f32, name, shape)
     }
 
     /// The i64 tensor `name`, made `shape` large; its old content stays where it overlaps.
     pub fn i64(&mut self, name: &str, shape: &[usize]) -> &mut [i64] {
-        match self.slot(name, shape, || SlotData::I64(Vec::new())) {
-            SlotData::I64(data) => {
-                data.resize(shape.iter().product(), 0);
-                data
-            }
-            SlotData::F32(_) => &mut [],
-        }
-    }
-
-    /// What the i64 tensor `name` holds, if it was written.
-    pub fn view_i64(&self, name: &str) -> Option<&[i64]> {
-        self.slots
-            .iter()
-            .find(|s| s.name == name)
-            .and_then(|s| match &s.data {
-                SlotData::I64(data) => Some(data.as_slice()),
-                SlotData::F32(_) => None,
-            })
+        Slot::make(&mut self.i64, name, shape)
     }
 
     /// What the f32 tensor `name` holds, if it was written.
     pub fn view_f32(&self, name: &str) -> Option<&[f32]> {
-        self.slots
-            .iter()
-            .find(|s| s.name == name)
-            .and_then(|s| match &s.data {
-                SlotData::F32(data) => Some(data.as_slice()),
-                SlotData::I64(_) => None,
-            })
+        Slot::find(&self.f32, name)
     }
 
-    fn slot(&mut self, name: &str, shape: &[usize], new: impl Fn() -> SlotData) -> &mut SlotData {
-        let at = match self.slots.iter().position(|s| s.name == name) {
-            Some(at) => at,
-            None => {
-                self.slots.push(Slot {
-                    name: name.to_string(),
-                    shape: Vec::new(),
-                    data: new(),
-                });
-                self.slots.len() - 1
-            }
-        };
-        let slot = &mut self.slots[at];
-        slot.shape.clear();
-        slot.shape.extend_from_slice(shape);
-        &mut slot.data
+    /// What the i64 tensor `name` holds, if it was written.
+    pub fn view_i64(&self, name: &str) -> Option<&[i64]> {
+        Slot::find(&self.i64, name)
     }
 
     fn values(&self) -> Result<Vec<(&str, SessionInputValue<'_>)>> {
-        let values = self
-            .slots
-            .iter()
-            .map(|slot| Ok((slot.name.as_str(), slot.value()?)));
+        let f32s = self.f32.iter().map(Slot::value);
+        let values = f32s.chain(self.i64.iter().map(Slot::value));
         let values = values.collect::<ort::Result<_>>();
         values.map_err(|e| Error::Internal(crate::error::one_line(&e.to_string())))
     }
 }
 
-impl Slot {
-    fn value(&self) -> ort::Result<SessionInputValue<'_>> {
-        let shape = self.shape.as_slice();
-        Ok(match &self.data {
-            SlotData::F32(data) => TensorRef::from_array_view((shape, data.as_slice()))?.into(),
-            SlotData::I64(data) => TensorRef::from_array_view((shape, data.as_slice()))?.into(),
-        })
+impl<T: PrimitiveTensorElementType + Copy + Default + std::fmt::Debug + 'static> Slot<T> {
+    fn make<'s>(slots: &'s mut Vec<Self>, name: &str, shape: &[usize]) -> &'s mut [T] {
+        let at = slots
+            .iter()
+            .position(|s| s.name == name)
+            .unwrap_or_else(|| {
+                slots.push(Self {
+                    name: name.to_string(),
+                    shape: Vec::new(),
+                    data: Vec::new(),
+                });
+                slots.len() - 1
+            });
+        let slot = &mut slots[at];
+        slot.shape.clear();
+        slot.shape.extend_from_slice(shape);
+        slot.data.resize(shape.iter().product(), T::default());
+        &mut slot.data
+    }
+
+    fn find<'s>(slots: &'s [Self], name: &str) -> Option<&'s [T]> {
+        let slot = slots.iter().find(|s| s.name == name);
+        slot.map(|s| s.data.as_slice())
+    }
+
+    fn value(&self) -> ort::Result<(&str, SessionInputValue<'_>)> {
+        let tensor = TensorRef::from_array_view((self.shape.as_slice(), self.data.as_slice()))?;
+        Ok((&self.name, tensor.into()))
     }
 }
 
