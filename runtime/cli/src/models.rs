@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
-use bevel_manifest::{ErrorKind, FILE_NAME, Recipe, Source};
+use bevel_manifest::{ErrorKind, FILE_NAME, FileEntry, Manifest, Recipe, Source};
 
 use crate::args::{ModelsArgs, ModelsCommand};
 use crate::catalog::{self, ENTRIES, Entry, RECIPE_FILE};
@@ -92,8 +92,8 @@ fn pull(recipe: &Recipe, entry: &Entry, from: &[PathBuf]) -> anyhow::Result<()> 
         return Ok(());
     }
     let partial = models.join(format!(".{}.partial", recipe.name));
-    std::fs::create_dir_all(&partial)
-        .with_context(|| format!("cannot make {}", partial.display()))?;
+    resume(&partial, entry.text)
+        .with_context(|| format!("cannot prepare {}", partial.display()))?;
     for source in &recipe.sources {
         fetch(source, &partial, from)?;
     }
@@ -102,15 +102,58 @@ fn pull(recipe: &Recipe, entry: &Entry, from: &[PathBuf]) -> anyhow::Result<()> 
     }
     if recipe.checkpoint.is_none() {
         // Graphs that run as they are: with a bundle.toml the folder is a bundle.
-        std::fs::write(partial.join(FILE_NAME), recipe.manifest()?.to_toml()?)?;
+        std::fs::write(
+            partial.join(FILE_NAME),
+            manifest(recipe, &partial)?.to_toml()?,
+        )?;
     }
     std::fs::write(partial.join(RECIPE_FILE), entry.text)?;
+    std::fs::remove_file(partial.join(RESUME_FILE))?;
     if done.exists() {
         std::fs::remove_dir_all(&done)?;
     }
     std::fs::rename(&partial, &done)?;
     println!("pulled {} to {}", recipe.name, done.display());
     Ok(())
+}
+
+/// The recipe that an unfinished pull was made for.
+const RESUME_FILE: &str = "unfinished.toml";
+
+/// Keeps what an interrupted pull of the same recipe left; clears away anything else.
+fn resume(partial: &Path, recipe: &str) -> io::Result<()> {
+    let marker = partial.join(RESUME_FILE);
+    if std::fs::read_to_string(&marker).is_ok_and(|text| text == recipe) {
+        return Ok(());
+    }
+    if partial.exists() {
+        std::fs::remove_dir_all(partial)?;
+    }
+    std::fs::create_dir_all(partial)?;
+    std::fs::write(marker, recipe)
+}
+
+/// The recipe's manifest with size and hash of each file that was fetched.
+fn manifest(recipe: &Recipe, folder: &Path) -> anyhow::Result<Manifest> {
+    let mut manifest = recipe.manifest()?;
+    let entry = |name: &str| -> anyhow::Result<FileEntry> {
+        let path = folder.join(name);
+        let size = std::fs::metadata(&path).with_context(|| format!("{name} was not fetched"))?;
+        Ok(FileEntry {
+            path: name.to_string(),
+            size_bytes: size.len(),
+            sha256: sha256(&path)?,
+        })
+    };
+    manifest.files = manifest
+        .paths()
+        .into_iter()
+        .map(entry)
+        .collect::<anyhow::Result<_>>()?;
+    if let Some(from) = &mut manifest.provenance {
+        from.tool = concat!("bevel ", env!("CARGO_PKG_VERSION")).into();
+    }
+    Ok(manifest)
 }
 
 fn fetch(source: &Source, folder: &Path, from: &[PathBuf]) -> anyhow::Result<()> {
