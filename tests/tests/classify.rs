@@ -36,3 +36,16 @@ fn top1_is_within_one_photo_of_pytorch() {
         "{agreed} of {total} as PyTorch answers"
     );
 }
+
+#[test]
+fn preprocessing_allocates_nothing_after_warm_up() {
+    let bundle = needs!(bundle("efficientnet-lite0"));
+    let mut classify = Pipeline::<Classify>::open(&bundle, &Options::default()).unwrap();
+    let photo = load_image(&root().join("docs/coffee.jpg")).unwrap();
+    let view = ImageView::from_rgb(photo.as_raw(), photo.width(), photo.height()).unwrap();
+    classify.prepare(&[view]).unwrap();
+    let counted = allocation_counter::measure(|| {
+        classify.prepare(&[view]).unwrap();
+    });
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+}

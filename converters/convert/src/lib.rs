@@ -28,6 +28,12 @@
 //!
 //! Limits: BERT encoders and EfficientNet-Lite; fp32 and dynamic int8.
 
+// Libraries never print or exit: that is for programs.
+#![cfg_attr(
+    not(test),
+    deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)
+)]
+
 mod arch;
 mod bundle;
 mod clock;

@@ -23,6 +23,12 @@
 //! Limits: functions, sparse initializers and training information are refused on reading;
 //! operators' own rules (types and shapes) are ONNX Runtime's to check.
 
+// Libraries never print or exit: that is for programs.
+#![cfg_attr(
+    not(test),
+    deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)
+)]
+
 mod attribute;
 mod check;
 mod dtype;

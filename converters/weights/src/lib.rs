@@ -24,6 +24,12 @@
 //! Limits: little-endian hosts; the file must not shrink while it is mapped; quantised, sparse and
 //! sub-byte tensors are refused.
 
+// Libraries never print or exit: that is for programs.
+#![cfg_attr(
+    not(test),
+    deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)
+)]
+
 mod dtype;
 mod error;
 mod map;

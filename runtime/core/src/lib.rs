@@ -35,6 +35,12 @@
 //! A pipeline serves one thread (`&mut self`); open one per worker. Pictures go through one at a
 //! time. Text tasks beyond [`Embed`] and speech models beyond Moonshine are not run yet.
 
+// Libraries never print or exit: that is for programs.
+#![cfg_attr(
+    not(test),
+    deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)
+)]
+
 mod bundle;
 pub mod cpu;
 pub mod device;

@@ -38,6 +38,12 @@
 //! Unknown keys are errors, and so is a `format_version` newer than [`FORMAT_VERSION`]: a device
 //! must not guess what a key it does not know would have changed.
 
+// Libraries never print or exit: that is for programs.
+#![cfg_attr(
+    not(test),
+    deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)
+)]
+
 mod decode;
 mod error;
 mod input;

@@ -13,6 +13,11 @@
 //! assert_eq!(score::top_k(&scores, 2), [2, 1]);
 //! ```
 
+// Libraries never print or exit: that is for programs.
+#![cfg_attr(
+    not(test),
+    deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)
+)]
 #![forbid(unsafe_code)]
 
 pub mod audio;
