@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bevel::{AnyPipeline, Bundle, Options, Runtime, RuntimeOptions};
+use bevel::{AnyPipeline, Bundle, Options, Pool, Runtime, RuntimeOptions};
 use bevel_manifest::ErrorKind;
 
 use crate::args::ModelArgs;
@@ -38,7 +38,8 @@ pub fn bundle(path: &Path, recipe: Option<&Path>) -> anyhow::Result<Bundle> {
 
 /// Starts ONNX Runtime with the number of threads that was asked for.
 pub fn runtime(threads: Option<u16>) -> anyhow::Result<&'static Runtime> {
-    let mut options = RuntimeOptions::default();
+    // One model runs here at a time, so its threads may wait for each other actively.
+    let mut options = RuntimeOptions::default().with_pool(Pool::PerGraph);
     options.threads = threads.map(usize::from);
     Ok(Runtime::start(&options)?)
 }

@@ -27,7 +27,7 @@
 //!
 //! The shared library is loaded when the first model is opened, from `ORT_DYLIB_PATH`, beside the
 //! program, `../lib` of it, or the system: version 1.24 or newer, 1.28.0 is what is tested. There is
-//! one environment with one thread pool per process, see [`Runtime`]. Telemetry is switched off
+//! one environment per process, see [`Runtime`], and one thread pool unless [`Pool`] asks otherwise. Telemetry is switched off
 //! before the library is loaded.
 //!
 //! # Limits
@@ -58,7 +58,7 @@ pub use bevel_manifest::{ErrorKind, Manifest, Task as TaskName};
 pub use bundle::Bundle;
 pub use device::{Device, Devices};
 pub use error::{Error, Result};
-pub use library::{Runtime, RuntimeOptions};
+pub use library::{Pool, Runtime, RuntimeOptions};
 pub use pipeline::{Options, Outputs, Pipeline, Slots, Task, Timing};
 pub use registry::{Answer, AnyPipeline, Sample, open};
 pub use session::{Session, TensorInfo};

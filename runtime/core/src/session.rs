@@ -8,7 +8,7 @@ use ort::value::{TensorElementType, ValueType};
 
 use crate::device::{Device, Devices};
 use crate::error::{Error, Result, one_line};
-use crate::library::Runtime;
+use crate::library::{Pool, Runtime};
 
 /// Name, element type and shape of a graph's input or output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,10 +162,15 @@ fn run_error(path: &Path, error: &ort::Error) -> Error {
 fn builder(runtime: &Runtime, device: Device, path: &Path) -> ort::Result<SessionBuilder> {
     let mut builder = ort::session::Session::builder(&runtime.environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
-        .with_intra_op_spinning(false)?
+        .with_intra_op_spinning(runtime.pool == Pool::PerGraph)?
         .with_inter_op_spinning(false)?
         // A pattern is kept per shape, and shapes vary with every text and recording.
         .with_memory_pattern(false)?;
+    if runtime.pool == Pool::PerGraph {
+        builder = builder
+            .with_intra_threads(runtime.threads())?
+            .with_config_entry("session.force_spinning_stop", "1")?;
+    }
     if path.extension().is_some_and(|e| e == "ort") {
         // Weights stay in the mapped file instead of being read and then copied.
         builder = builder
