@@ -66,7 +66,9 @@ pub struct Preprocess {
     planned: Option<(ImageInput, [u32; 2], Layout)>,
     x: Axis,
     y: Axis,
+    /// A blended row of the picture, and the same at its final width.
     row: Vec<f32>,
+    line: Vec<f32>,
     /// For antialiased filters: the rows that matter at their final width.
     squeezed: Vec<u8>,
 }
@@ -91,6 +93,10 @@ impl Preprocess {
         let gain = planes.map(|p| spec.scale / spec.std[p]);
         let shift = planes.map(|p| -spec.mean[p] / spec.std[p]);
         let color = |c: usize| f32::from(layout.fill) * gain[c] + shift[c];
+        let scale = Scale {
+            gain: [gain[0], gain[1], gain[2], 0.0],
+            shift: [shift[0], shift[1], shift[2], 0.0],
+        };
         for (c, p) in planes.into_iter().enumerate() {
             layout.fill_around(&mut out[p * plane..(p + 1) * plane], width, color(c));
         }
@@ -111,7 +117,8 @@ impl Preprocess {
             (image.pixels(), image.width() as usize * 3)
         };
         let skipped = if narrow_first { self.y.first() } else { 0 };
-        self.row.resize(row_len, 0.0);
+        self.row.resize(row_len + 1, 0.0);
+        self.line.resize(visible * 3 + 1, 0.0);
         for line in 0..layout.visible[1] as usize {
             let (start, weights) = self.y.at(line);
             blend_rows(pixels, row_len, start - skipped, weights, &mut self.row);
@@ -121,10 +128,11 @@ impl Preprocess {
                 continue;
             };
             if narrow_first {
-                copy_row(&self.row, lines, gain, shift);
+                scale_row(&self.row, &mut self.line, scale);
             } else {
-                resample_row(&self.x, &self.row, lines, gain, shift);
+                resample_row(&self.x, &self.row, &mut self.line, scale);
             }
+            split_colors(&self.line, lines);
         }
         let scale = [0, 1].map(|i| layout.scaled[i] as f32 / source[i] as f32);
         let offset = [0, 1].map(|i| layout.place[i] as f32 - layout.crop[i] as f32);
@@ -227,36 +235,56 @@ fn disjoint(out: &mut [f32], starts: [usize; 3], len: usize) -> Option<[&mut [f3
     out.get_disjoint_mut(starts.map(|s| s..s + len)).ok()
 }
 
-/// The horizontal half: one blended row to one line of each plane.
-fn resample_row(axis: &Axis, row: &[f32], out: [&mut [f32]; 3], gain: [f32; 3], shift: [f32; 3]) {
-    let [r, g, b] = out;
-    let positions = axis.start.iter().zip(axis.weights.chunks_exact(axis.taps));
-    let lines = r.iter_mut().zip(g.iter_mut()).zip(b.iter_mut());
-    for ((start, weights), ((r, g), b)) in positions.zip(lines) {
-        let taps = &row[*start as usize * 3..][..axis.taps * 3];
-        let mut sum = [0.0f32; 3];
-        if let ([w0, w1], [r0, g0, b0, r1, g1, b1]) = (weights, taps) {
-            sum = [w0 * r0 + w1 * r1, w0 * g0 + w1 * g1, w0 * b0 + w1 * b1];
-        } else {
-            for (pixel, weight) in taps.chunks_exact(3).zip(weights) {
-                sum[0] += weight * pixel[0];
-                sum[1] += weight * pixel[1];
-                sum[2] += weight * pixel[2];
-            }
-        }
-        *r = f32::from(level(sum[0])) * gain[0] + shift[0];
-        *g = f32::from(level(sum[1])) * gain[1] + shift[1];
-        *b = f32::from(level(sum[2])) * gain[2] + shift[2];
+/// What becomes of a level on its way into the planes, for red, green and blue; the fourth lane lets
+/// the compiler keep a pixel in one register.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    gain: [f32; 4],
+    shift: [f32; 4],
+}
+
+impl Scale {
+    fn apply(self, sum: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| level(sum[i]) * self.gain[i] + self.shift[i])
     }
 }
 
-/// A row that has its final width already, to one line of each plane.
-fn copy_row(row: &[f32], out: [&mut [f32]; 3], gain: [f32; 3], shift: [f32; 3]) {
-    let [r, g, b] = out;
-    for (((pixel, r), g), b) in row.chunks_exact(3).zip(r).zip(g).zip(b) {
-        *r = f32::from(level(pixel[0])) * gain[0] + shift[0];
-        *g = f32::from(level(pixel[1])) * gain[1] + shift[1];
-        *b = f32::from(level(pixel[2])) * gain[2] + shift[2];
+/// The four values of `row` from `at` on: a pixel and the first colour of the next.
+fn lanes(row: &[f32], at: usize) -> [f32; 4] {
+    std::array::from_fn(|i| row[at..at + 4][i])
+}
+
+/// The horizontal half: one blended row to one line of finished values, colours still together.
+/// Both are one value longer than their pixels, because four are read and written at once.
+fn resample_row(axis: &Axis, row: &[f32], line: &mut [f32], scale: Scale) {
+    let positions = axis.start.iter().zip(axis.weights.chunks_exact(axis.taps));
+    for (position, (start, weights)) in positions.enumerate() {
+        let at = *start as usize * 3;
+        let mut sum = [0.0f32; 4];
+        if let [w0, w1] = *weights {
+            let (left, right) = (lanes(row, at), lanes(row, at + 3));
+            sum = std::array::from_fn(|i| w0 * left[i] + w1 * right[i]);
+        } else {
+            for (tap, weight) in weights.iter().enumerate() {
+                let pixel = lanes(row, at + tap * 3);
+                sum = std::array::from_fn(|i| sum[i] + weight * pixel[i]);
+            }
+        }
+        line[position * 3..position * 3 + 4].copy_from_slice(&scale.apply(sum));
+    }
+}
+
+/// The same for a row that has its final width already.
+fn scale_row(row: &[f32], line: &mut [f32], scale: Scale) {
+    for at in (0..row.len() - 1).step_by(3) {
+        line[at..at + 4].copy_from_slice(&scale.apply(lanes(row, at)));
+    }
+}
+
+/// A line of pixels to one line of each plane.
+fn split_colors(line: &[f32], [r, g, b]: [&mut [f32]; 3]) {
+    for (((pixel, r), g), b) in line.chunks_exact(3).zip(r).zip(g).zip(b) {
+        (*r, *g, *b) = (pixel[0], pixel[1], pixel[2]);
     }
 }
 
