@@ -1,11 +1,9 @@
 //! A bundle under construction: a hidden folder beside its destination, renamed when it is whole.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bevel_manifest::{FILE_NAME, FileEntry, Manifest};
-use sha2::{Digest, Sha256};
 
 use crate::Error;
 use crate::arch::{BundleFile, Content};
@@ -62,18 +60,13 @@ impl Staging {
     pub fn entries(&self) -> Result<Vec<FileEntry>, Error> {
         let failed = |e| Error::read(&self.dir, e);
         let mut entries = Vec::new();
-        for entry in self.dir.read_dir().map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
+        for found in self.dir.read_dir().map_err(failed)? {
+            let path = found.map_err(failed)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name == FILE_NAME {
                 continue;
             }
-            let (size_bytes, sha256) = sha256(&path)?;
-            entries.push(FileEntry {
-                path: name.into_owned(),
-                size_bytes,
-                sha256,
-            });
+            entries.push(entry(name, &path)?);
         }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(entries)
@@ -112,21 +105,8 @@ impl Drop for Staging {
     }
 }
 
-/// Size and SHA-256 of a file, lower-case hexadecimal.
-pub(crate) fn sha256(path: &Path) -> Result<(u64, String), Error> {
+/// Size and SHA-256 of a file, under the name it has in a bundle.
+pub(crate) fn entry(name: impl Into<String>, path: &Path) -> Result<FileEntry, Error> {
     let failed = |e| Error::read(path, e);
-    let mut file = File::open(path).map_err(failed)?;
-    let mut hash = Sha256::new();
-    let mut size = 0;
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let read = file.read(&mut buffer).map_err(failed)?;
-        if read == 0 {
-            break;
-        }
-        hash.update(&buffer[..read]);
-        size += read as u64;
-    }
-    let hex = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
-    Ok((size, hex))
+    FileEntry::of(name, File::open(path).map_err(failed)?).map_err(failed)
 }

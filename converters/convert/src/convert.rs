@@ -60,7 +60,7 @@ pub fn convert(
 
     clock.begin(Stage::Hash);
     let checkpoint_file = source.checkpoint.path().to_owned();
-    let (checkpoint_bytes, checkpoint_hash) = bundle::sha256(&checkpoint_file)?;
+    let hashed = bundle::entry(file_name(&checkpoint_file), &checkpoint_file)?;
     let recipe = options.recipe.as_ref();
     let license = options.license.clone();
     let name = options.name.clone();
@@ -78,8 +78,8 @@ pub fn convert(
         decode: built.decode,
         variants: variants.iter().map(Candidate::variant).collect(),
         provenance: Some(Provenance {
-            checkpoint: file_name(&checkpoint_file),
-            sha256: checkpoint_hash,
+            checkpoint: hashed.path,
+            sha256: hashed.sha256,
             license: license
                 .or(recipe.map(|r| r.license.clone()))
                 .unwrap_or_default(),
@@ -129,7 +129,7 @@ pub fn convert(
         task: manifest.task,
         family: manifest.family,
         checkpoint: checkpoint_file,
-        checkpoint_bytes,
+        checkpoint_bytes: hashed.size_bytes,
         tensors_read: tensors - built.unused.len(),
         tensors_unused: built.unused,
         variants: variants.into_iter().map(Candidate::report).collect(),

@@ -51,13 +51,9 @@ fn a_bundle_is_whole_and_says_what_it_holds() {
     there.sort();
     assert_eq!(listed, there);
     for file in &manifest.files {
-        let (size, hash) = crate::bundle::sha256(&bert.out().join(&file.path)).unwrap();
-        assert_eq!(
-            (size, &hash),
-            (file.size_bytes, &file.sha256),
-            "{}",
-            file.path
-        );
+        let path = bert.out().join(&file.path);
+        let found = crate::bundle::entry(file.path.clone(), &path).unwrap();
+        assert_eq!(found, *file);
     }
     for variant in &manifest.variants {
         Graph::load(&bert.out().join(&variant.graphs["model"])).unwrap();
@@ -392,5 +388,31 @@ fn the_judge_decides_what_ships() {
             }
             (got, expected) => panic!("{}: {got:?} for {expected:?}", case.name),
         }
+    }
+}
+
+/// Has nothing to compare with.
+struct Silent;
+
+impl Judge for Silent {
+    fn judge(&mut self, _: &Path, _: &Manifest) -> Result<Vec<(String, Measured)>, BoxError> {
+        Ok(Vec::new())
+    }
+}
+
+#[test]
+fn what_nobody_could_measure_ships_only_on_request() {
+    for (asked, expected) in [("auto", &["fp32"][..]), ("fp32,int8", &["fp32", "int8"])] {
+        let bert = Bert::new("BertModel", "");
+        let options = quantize(asked);
+        let judge: Option<&mut dyn Judge> = Some(&mut Silent);
+        let report = convert(&bert.write(), &bert.out(), &options, judge, &mut |_| {}).unwrap();
+        let names: Vec<_> = manifest(&bert)
+            .variants
+            .into_iter()
+            .map(|v| v.name)
+            .collect();
+        assert_eq!(names, expected, "{asked}");
+        assert_eq!(report.chosen, "fp32", "{asked}");
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Wanted {
     pub ship: Vec<Scheme>,
     /// Whether a scheme that fails is dropped rather than an error.
     pub optional: bool,
+    /// Whether somebody measures.
+    judged: bool,
 }
 
 impl Wanted {
@@ -39,6 +41,7 @@ impl Wanted {
             build,
             ship,
             optional: *quantize == Quantize::Auto,
+            judged,
         }
     }
 }
@@ -89,6 +92,14 @@ impl Candidate {
     pub fn verdict(&mut self, wanted: &Wanted) -> Result<(), Error> {
         if !wanted.ship.contains(&self.scheme) {
             self.dropped = Some("built only to compare with".into());
+            return Ok(());
+        }
+        if self.measured.is_none()
+            && wanted.judged
+            && wanted.optional
+            && self.scheme != Scheme::Fp32
+        {
+            self.dropped = Some("it could not be measured here".into());
             return Ok(());
         }
         let slower = self.measured.as_ref().filter(|m| m.latency_ratio >= 1.0);

@@ -119,7 +119,7 @@ pub struct BenchArgs {
     pub model: ModelArgs,
     /// One input; for text and pictures a built-in one when not given.
     pub input: Option<String>,
-    /// Measured runs, after as many for warming up as the first tenth.
+    /// Measured runs, after a tenth as many to warm up.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
     /// Items per run.

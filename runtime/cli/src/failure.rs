@@ -29,6 +29,11 @@ pub fn fail(kind: ErrorKind, text: impl Into<String>) -> anyhow::Error {
     .into()
 }
 
+/// An error that was printed where it happened: only its exit code is left to give.
+pub fn told(kind: ErrorKind) -> anyhow::Error {
+    fail(kind, "")
+}
+
 /// The kind of the first cause that has one.
 pub fn kind(error: &anyhow::Error) -> ErrorKind {
     let kind = error.chain().find_map(|cause| {
@@ -75,5 +80,7 @@ pub fn print(error: &anyhow::Error) {
             line.push_str(&text);
         }
     }
-    let _ = writeln!(std::io::stderr(), "error: {line}");
+    if !line.is_empty() {
+        let _ = writeln!(std::io::stderr(), "error: {line}");
+    }
 }

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
-use bevel_manifest::{ErrorKind, FILE_NAME, FileEntry, Manifest, Recipe, Source};
+use bevel_manifest::{ErrorKind, FILE_NAME, Manifest, Recipe, Source};
 
 use crate::args::{ModelsArgs, ModelsCommand};
 use crate::catalog::{self, ENTRIES, Entry, RECIPE_FILE};
 use crate::failure::fail;
 use crate::show::table;
-use crate::verify::sha256;
+use crate::verify::entry;
 
 /// Lists or pulls.
 pub fn models(args: &ModelsArgs) -> anyhow::Result<()> {
@@ -136,15 +136,7 @@ fn resume(partial: &Path, recipe: &str) -> io::Result<()> {
 /// The recipe's manifest with size and hash of each file that was fetched.
 fn manifest(recipe: &Recipe, folder: &Path) -> anyhow::Result<Manifest> {
     let mut manifest = recipe.manifest()?;
-    let entry = |name: &str| -> anyhow::Result<FileEntry> {
-        let path = folder.join(name);
-        let size = std::fs::metadata(&path).with_context(|| format!("{name} was not fetched"))?;
-        Ok(FileEntry {
-            path: name.to_string(),
-            size_bytes: size.len(),
-            sha256: sha256(&path)?,
-        })
-    };
+    let entry = |name: &str| entry(name, &folder.join(name));
     manifest.files = manifest
         .paths()
         .into_iter()
@@ -252,7 +244,7 @@ fn client(command: &mut Command, name: &str, install: &str) -> anyhow::Result<()
 }
 
 fn check(path: &Path, expected: &str) -> anyhow::Result<()> {
-    let found = sha256(path)?;
+    let found = entry("", path)?.sha256;
     if found == expected {
         return Ok(());
     }

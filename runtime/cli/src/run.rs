@@ -105,7 +105,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         Some(kind) if job.failures > 1 => {
             Err(fail(kind, format!("{} inputs failed", job.failures)))
         }
-        Some(kind) => Err(fail(kind, "an input failed")),
+        Some(kind) => Err(failure::told(kind)),
     }
 }
 

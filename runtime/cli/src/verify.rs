@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use bevel::{Bundle, Devices, Session, Tensor, TensorData};
-use bevel_manifest::ErrorKind;
+use bevel_manifest::{ErrorKind, FileEntry};
 use safetensors::{Dtype, SafeTensors};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::args::VerifyArgs;
 use crate::failure::fail;
@@ -95,7 +93,7 @@ fn check_hashes(bundle: &Bundle) -> anyhow::Result<usize> {
     let files = &bundle.manifest().files;
     for file in files {
         let path = bundle.root().join(&file.path);
-        let found = sha256(&path)?;
+        let found = entry(&file.path, &path)?.sha256;
         if found != file.sha256 {
             return Err(fail(
                 ErrorKind::Model,
@@ -110,33 +108,14 @@ fn check_hashes(bundle: &Bundle) -> anyhow::Result<usize> {
     Ok(files.len())
 }
 
-/// SHA-256 of a file in lower-case hexadecimal.
-pub fn sha256(path: &Path) -> anyhow::Result<String> {
+/// Size and SHA-256 of a file of a model, under the name it has in a bundle.
+pub fn entry(name: &str, path: &Path) -> anyhow::Result<FileEntry> {
     let unreadable = |source| bevel::Error::ModelFile {
         path: path.to_path_buf(),
         source,
     };
-    let mut hasher = Sha256::new();
-    let mut file = File::open(path).map_err(unreadable)?;
-    io::copy(&mut file, &mut HashWriter(&mut hasher)).map_err(unreadable)?;
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let file = File::open(path).map_err(unreadable)?;
+    Ok(FileEntry::of(name, file).map_err(unreadable)?)
 }
 
 /// The graph to run: the file itself, or that of the named variant, fp32 where there is one.

@@ -90,7 +90,7 @@ pub trait Task: Sized + Send {
     /// Reads the output tensors of that batch: one answer per item, in order.
     ///
     /// # Errors
-    /// [`Error::Model`] when outputs have names or shapes the task does not know.
+    /// [`Error::Unsupported`] when outputs have names or shapes the task does not know.
     fn postprocess(
         &self,
         items: &[Self::Item<'_>],
@@ -324,7 +324,7 @@ impl Outputs<'_> {
     /// The f32 output `name`.
     ///
     /// # Errors
-    /// [`Error::Model`] when the graph has no such output or it is not f32.
+    /// [`Error::Unsupported`] when the graph has no such output or it is not f32.
     pub fn f32(&self, name: &str) -> Result<ArrayViewD<'_, f32>> {
         let value = self.values.get(name).ok_or_else(|| {
             let known: Vec<_> = self.values.keys().collect();

@@ -52,9 +52,11 @@ mod recipe;
 mod task;
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 pub use decode::{
     Activation, BoxHead, ClassifySpec, Decode, DetectSpec, EmbedSpec, LabelSpec, Pooling,
@@ -163,6 +165,35 @@ pub struct Provenance {
     pub license: String,
     /// Tool and version that wrote the bundle, e.g. `bevel 0.1.0`.
     pub tool: String,
+}
+
+impl FileEntry {
+    /// Size and SHA-256 of what `content` holds, under the name `path`.
+    ///
+    /// # Errors
+    /// Those of the reader.
+    pub fn of(path: impl Into<String>, mut content: impl Read) -> io::Result<Self> {
+        let mut hash = Sha256::new();
+        let mut size_bytes = 0;
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match content.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => {
+                    hash.update(&buffer[..read]);
+                    size_bytes += read as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        let sha256 = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        Ok(Self {
+            path: path.into(),
+            size_bytes,
+            sha256,
+        })
+    }
 }
 
 impl Manifest {

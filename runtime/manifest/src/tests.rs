@@ -26,6 +26,14 @@ graphs = { model = "model.onnx" }
 "#;
 
 #[test]
+fn the_hash_is_sha_256() {
+    // FIPS 180-2, appendix B.1.
+    let entry = FileEntry::of("abc.txt", &b"abc"[..]).unwrap();
+    let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!((entry.size_bytes, entry.sha256.as_str()), (3, expected));
+}
+
+#[test]
 fn written_text_is_read_back_equal() {
     let manifest = Manifest::from_toml(MINIMAL).unwrap();
     assert_eq!(

@@ -46,6 +46,8 @@ pub(super) struct Moonshine {
     encoder: Session,
     decoder: Session,
     limits: Limits,
+    /// Whether the decoder asks for a mask over the encoder's output.
+    decoder_masked: bool,
     cache: Vec<Cache>,
     heads: [usize; 2],
     /// Asks for logits and the decoder's half of the cache: the other half comes back empty from
@@ -84,6 +86,7 @@ impl Moonshine {
             .map_err(|e| Error::Internal(one_line(&e.to_string())))?
             .with_outputs(selected);
         Ok(Self {
+            decoder_masked: decoder.has_input("encoder_attention_mask"),
             encoder,
             decoder,
             limits,
@@ -178,7 +181,6 @@ impl Moonshine {
         spent: &mut Duration,
     ) -> Result<u32> {
         let (id, one, branch) = ([i64::from(last)], [1_i64], [cached]);
-        let masked = self.decoder.has_input("encoder_attention_mask");
         let inputs = || -> ort::Result<Vec<(&str, SessionInputValue<'_>)>> {
             let ids = TensorRef::from_array_view(([1, 1], id.as_slice()))?;
             let branch = TensorRef::from_array_view(([1], branch.as_slice()))?;
@@ -187,7 +189,7 @@ impl Moonshine {
                 ("encoder_hidden_states", hidden.into()),
                 ("use_cache_branch", branch.into()),
             ];
-            if masked {
+            if self.decoder_masked {
                 let mask = TensorRef::from_array_view(([1, 1], one.as_slice()))?;
                 inputs.push(("encoder_attention_mask", mask.into()));
             }
@@ -196,7 +198,6 @@ impl Moonshine {
             Ok(inputs)
         };
         let inputs = inputs().map_err(internal)?;
-        let path = self.decoder.path().to_path_buf();
         let start = Instant::now();
         let mut outputs = match cached {
             true => self.decoder.run_selected(inputs, &self.cached_step)?,
@@ -212,13 +213,16 @@ impl Moonshine {
                 .ok_or_else(|| Error::Internal(format!("output `{}` is gone", entry.present)))?;
         }
         let logits = outputs.get("logits").map(|v| v.try_extract_tensor::<f32>());
-        match logits {
+        let token = match logits {
             Some(Ok((shape, values))) if !values.is_empty() && shape.len() == 3 => {
                 let vocabulary = shape[2] as usize;
-                Ok(argmax(&values[values.len() - vocabulary..]))
+                Some(argmax(&values[values.len() - vocabulary..]))
             }
-            _ => Err(Error::model(&path, "output `logits` is not float32 1×1×V")),
-        }
+            _ => None,
+        };
+        drop(outputs);
+        let what = "output `logits` is not float32 1×1×V";
+        token.ok_or_else(|| Error::model(self.decoder.path(), what))
     }
 }
 

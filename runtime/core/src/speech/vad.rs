@@ -209,18 +209,11 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use bevel_tests::{needs, pulled};
 
     /// A graph in `models/.cache`; said aloud where it is missing.
     fn graph(name: &str) -> Option<PathBuf> {
-        let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/.cache");
-        let path = cache.join("moonshine-tiny").join(name);
-        if path.exists() {
-            return Some(path);
-        }
-        let required = std::env::var("BEVEL_REQUIRE").as_deref() == Ok("models");
-        assert!(!required, "{} is missing", path.display());
-        eprintln!("SKIPPED: {} is missing", path.display());
-        None
+        pulled("moonshine-tiny").map(|folder| folder.join(name))
     }
 
     /// A voiced sound that starts and stops.
@@ -246,9 +239,7 @@ mod tests {
 
     #[test]
     fn chunked_is_whole() {
-        let Some(path) = graph("silero_vad_16k_sequence.onnx") else {
-            return;
-        };
+        let path = needs!(graph("silero_vad_16k_sequence.onnx"));
         let mut vad = Vad::load(&path).unwrap();
         let sound = sound();
         let whole = probabilities(&mut vad, &sound, sound.len());
@@ -264,11 +255,11 @@ mod tests {
 
     #[test]
     fn the_graph_for_single_windows_answers_the_same() {
-        let graphs = ["silero_vad_16k_sequence.onnx", "silero_vad.onnx"].map(graph);
-        let [Some(sequence), Some(single)] = graphs else {
-            return;
-        };
-        let [mut sequence, mut single] = [sequence, single].map(|p| Vad::load(&p).unwrap());
+        let graphs = [
+            needs!(graph("silero_vad_16k_sequence.onnx")),
+            needs!(graph("silero_vad.onnx")),
+        ];
+        let [mut sequence, mut single] = graphs.map(|p| Vad::load(&p).unwrap());
         assert_eq!(single.kind, Kind::Single { rate: true });
         let sound = sound();
         let expected = probabilities(&mut sequence, &sound, 4_000);
