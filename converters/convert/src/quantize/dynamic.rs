@@ -10,8 +10,8 @@
 //! into `DynamicQuantizeMatMul` or `MatMulIntegerToFloat`, the bias with it.
 //!
 //! Limits: an activation has one scale for the whole batch, so an answer moves a little with its
-//! neighbours. On x86 without VNNI the u8·s8 kernels saturate at 16 bits; there the session option
-//! `session.x64quantprecision = 1` makes ONNX Runtime use u8 weights, at some cost in speed.
+//! neighbours. On x86 without VNNI the u8·s8 kernels saturate at 16 bits; there the runtime asks ONNX
+//! Runtime for u8 weights (`session.x64quantprecision`), at some cost in speed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -75,7 +75,7 @@ impl<'a> Rewrite<'a> {
         let name = node.name();
         match (node.op_type(), rest) {
             ("MatMul", []) => {
-                let weight = self.matrix(second)?;
+                let weight = self.matrix(second, 1)?;
                 let columns = weight.dims[1];
                 let quantized = int8::per_column(&weight.as_f32()?, columns);
                 let matrix = Tensor::i8(weight.name.clone(), &weight.dims, quantized.codes);
@@ -87,7 +87,7 @@ impl<'a> Rewrite<'a> {
                 if attribute.name() != "transB" || attribute.i() != 1 {
                     return None;
                 }
-                let weight = self.matrix(second)?;
+                let weight = self.matrix(second, 1)?;
                 let (rows, columns) = (weight.dims[0], weight.dims[1]);
                 let quantized = int8::per_row(&weight.as_f32()?, columns);
                 let codes = (0..columns * rows)
@@ -101,7 +101,7 @@ impl<'a> Rewrite<'a> {
                 }
             }
             ("Gather", []) if node.attribute.iter().all(|a| a.i() == 0) => {
-                let table = self.matrix(first).filter(|t| t.dims[0] >= MIN_TABLE_ROWS)?;
+                let table = self.matrix(first, MIN_TABLE_ROWS)?;
                 let columns = table.dims[1];
                 let quantized = int8::per_row(&table.as_f32()?, columns);
                 let codes = Tensor::i8(table.name.clone(), &table.dims, quantized.codes);
@@ -115,10 +115,10 @@ impl<'a> Rewrite<'a> {
         Some(())
     }
 
-    /// A weight worth quantising.
-    fn matrix(&mut self, name: &str) -> Option<&'a Tensor> {
+    /// A weight worth quantising, which counts as covered from here on.
+    fn matrix(&mut self, name: &str, min_rows: usize) -> Option<&'a Tensor> {
         let (name, tensor) = self.weights.get_key_value(name)?;
-        if tensor.len() < MIN_ELEMENTS {
+        if tensor.len() < MIN_ELEMENTS || tensor.dims[0] < min_rows {
             return None;
         }
         self.covered.insert(name);
@@ -223,6 +223,19 @@ mod tests {
             quantized.find_initializer("small"),
             graph().find_initializer("small")
         );
+    }
+
+    #[test]
+    fn a_short_table_stays_and_does_not_count_as_covered() {
+        let mut g = Graph::new("g");
+        let ids = g.input("ids", DType::I64, [Dim::named("n")]);
+        let positions = vec![0.5; 512 * 128];
+        let positions = g.initializer(Tensor::f32("positions", &[512, 128], positions));
+        let x = g.node("Gather", &[&positions, &ids], []);
+        g.output(&x, "x", DType::F32, [Dim::Unknown, Dim::Unknown]);
+        let (quantized, share) = quantize(&g);
+        assert_eq!(share, 0.0);
+        assert_eq!(quantized.initializers, g.initializers);
     }
 
     #[test]
