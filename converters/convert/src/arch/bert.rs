@@ -18,7 +18,7 @@ use bevel_manifest::{Input, Task};
 use bevel_onnx::{DType, Dim, Graph, Tensor};
 
 use super::text;
-use crate::arch::{Built, Family};
+use crate::arch::{Built, Family, model};
 use crate::source::Source;
 use crate::weights::Weights;
 use crate::{Error, Options};
@@ -27,6 +27,12 @@ use encoder::Encoder;
 
 pub(super) const FAMILY: Family = Family {
     name: NAME,
+    marks: &[
+        "encoder.layer.",
+        "attention.self.query",
+        "embeddings.word_embeddings",
+        "intermediate.dense",
+    ],
     recognises: |source| source.model_type() == Some(NAME),
     build,
 };
@@ -111,7 +117,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     }
     files.extend(tokenizer.filter(|_| task != Task::Tensors));
     Ok(Built {
-        graph,
+        graphs: model(graph),
         task,
         input,
         decode: text::decode(task, source, options, classes)?,

@@ -1,9 +1,14 @@
 //! Architecture families: one file each, one row of [`FAMILIES`] each.
 
 mod bert;
+mod cache;
 mod efficientnet_lite;
+mod layers;
+mod nearest;
+mod settings;
 mod text;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bevel_manifest::{Decode, Input, Task};
@@ -14,7 +19,8 @@ use crate::{Error, Options};
 
 /// A model built from a checkpoint, in fp32, with everything a bundle says about it.
 pub(crate) struct Built {
-    pub graph: Graph,
+    /// Role to graph: `model` where there is one, `encoder` and `decoder` …
+    pub graphs: Graphs,
     pub task: Task,
     pub input: Input,
     pub decode: Decode,
@@ -24,6 +30,14 @@ pub(crate) struct Built {
     pub unused: Vec<String>,
     /// What people should know about the conversion.
     pub notes: Vec<String>,
+}
+
+/// The graphs of a model by role.
+pub(crate) type Graphs = BTreeMap<&'static str, Graph>;
+
+/// The graphs of a model that has only one.
+pub(crate) fn model(graph: Graph) -> Graphs {
+    Graphs::from([("model", graph)])
 }
 
 /// A file to put into the bundle.
@@ -40,6 +54,8 @@ pub(crate) enum Content {
 /// One architecture family.
 pub(crate) struct Family {
     pub name: &'static str,
+    /// Parts of tensor names by which a checkpoint that nobody recognises is likened to this family.
+    pub marks: &'static [&'static str],
     /// Whether a checkpoint is of this family, from `config.json` or the names of its weights.
     pub recognises: fn(&Source) -> bool,
     pub build: fn(&Source, &Options) -> Result<Built, Error>,
@@ -64,6 +80,7 @@ pub(crate) fn family(source: &Source, arch: Option<&str>) -> Result<&'static Fam
             .ok_or_else(|| Error::UnknownArchitecture {
                 path: source.checkpoint.path().into(),
                 found: describe(source),
+                nearest: nearest::family(source, &FAMILIES),
                 known: known(),
             }),
     }
