@@ -1,12 +1,20 @@
 //! Architecture families: one file each, one row of [`FAMILIES`] each.
 
+mod albert;
 mod bert;
 mod cache;
+mod distilbert;
 mod efficientnet_lite;
+mod electra;
+mod heads;
 mod layers;
+mod mpnet;
 mod nearest;
+mod roberta;
 mod settings;
 mod text;
+mod text_encoder;
+mod transformer;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -61,7 +69,15 @@ pub(crate) struct Family {
     pub build: fn(&Source, &Options) -> Result<Built, Error>,
 }
 
-static FAMILIES: [Family; 2] = [bert::FAMILY, efficientnet_lite::FAMILY];
+static FAMILIES: [Family; 7] = [
+    albert::FAMILY,
+    bert::FAMILY,
+    distilbert::FAMILY,
+    efficientnet_lite::FAMILY,
+    electra::FAMILY,
+    mpnet::FAMILY,
+    roberta::FAMILY,
+];
 
 /// The family of a checkpoint: the one the user named, or the first that recognises it.
 pub(crate) fn family(source: &Source, arch: Option<&str>) -> Result<&'static Family, Error> {
