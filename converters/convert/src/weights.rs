@@ -32,6 +32,11 @@ impl<'a> Weights<'a> {
         self.checkpoint.contains(name)
     }
 
+    /// Names of all tensors of the checkpoint.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.checkpoint.names()
+    }
+
     /// The shape of a tensor; `None` when there is no such tensor.
     pub fn shape(&self, name: &str) -> Option<&'a [usize]> {
         let tensor = self.checkpoint.tensor(name).ok()?;

@@ -11,6 +11,8 @@ pub enum Input {
     Text(TextInput),
     /// A picture, resized and normalised.
     Image(ImageInput),
+    /// Text or a picture, each through a graph of its own: `text` and `vision`.
+    TextImage(TextImageInput),
     /// Sound at a fixed rate.
     Audio(AudioInput),
     /// Named tensors as they are.
@@ -27,6 +29,16 @@ pub struct TextInput {
     pub max_tokens: usize,
     /// The id that fills a row up to the longest of its batch.
     pub pad_id: u32,
+}
+
+/// Both inputs of a model with two towers, which answer vectors of one space.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextImageInput {
+    /// For the graph `text`.
+    pub text: TextInput,
+    /// For the graph `vision`.
+    pub image: ImageInput,
 }
 
 /// Picture to one f32 tensor N×3×H×W: `value = (pixel · scale − mean) / std` per channel, pixels in
@@ -55,6 +67,24 @@ pub struct ImageInput {
     /// Divided by per channel of the tensor, after `mean`.
     #[serde(default = "ones")]
     pub std: [f32; 3],
+}
+
+impl ImageInput {
+    fn check(&self) -> Result<(), Error> {
+        let invalid = |what: &str| Err(Error::Invalid(format!("[input] {what}")));
+        match self {
+            Self { width, .. } if !(1..=16384).contains(width) => {
+                invalid("width must be in 1 ..= 16384")
+            }
+            Self { height, .. } if !(1..=16384).contains(height) => {
+                invalid("height must be in 1 ..= 16384")
+            }
+            Self { std, .. } if std.iter().any(|s| !s.is_normal()) => {
+                invalid("std must be finite and not zero")
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn one() -> f32 {
@@ -166,38 +196,52 @@ impl VadSpec {
 }
 
 impl Input {
-    /// The kind as it stands in `bundle.toml`: `text`, `image`, `audio` or `tensors`.
+    /// The kind as it stands in `bundle.toml`: `text`, `image`, `text-image`, `audio` or `tensors`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",
             Self::Image(_) => "image",
+            Self::TextImage(_) => "text-image",
             Self::Audio(_) => "audio",
             Self::Tensors => "tensors",
         }
     }
 
+    /// How text is prepared, where the model takes text.
+    pub fn text(&self) -> Option<&TextInput> {
+        match self {
+            Self::Text(text) | Self::TextImage(TextImageInput { text, .. }) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// How pictures are prepared, where the model takes pictures.
+    pub fn image(&self) -> Option<&ImageInput> {
+        match self {
+            Self::Image(image) | Self::TextImage(TextImageInput { image, .. }) => Some(image),
+            _ => None,
+        }
+    }
+
     /// The files this section names.
     pub(crate) fn files(&self) -> Vec<&str> {
-        match self {
-            Self::Text(text) => vec![text.tokenizer.as_str()],
-            Self::Audio(audio) => audio.vad.iter().map(|v| v.graph.as_str()).collect(),
-            Self::Image(_) | Self::Tensors => Vec::new(),
-        }
+        let tokenizer = self.text().map(|text| text.tokenizer.as_str());
+        let vad = match self {
+            Self::Audio(audio) => audio.vad.as_ref().map(|vad| vad.graph.as_str()),
+            _ => None,
+        };
+        tokenizer.into_iter().chain(vad).collect()
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         let invalid = |what: &str| Err(Error::Invalid(format!("[input] {what}")));
+        if self.text().is_some_and(|text| text.max_tokens < 3) {
+            return invalid("max_tokens must be at least 3");
+        }
+        if let Some(image) = self.image() {
+            image.check()?;
+        }
         match self {
-            Self::Text(text) if text.max_tokens < 3 => invalid("max_tokens must be at least 3"),
-            Self::Image(image) if !(1..=16384).contains(&image.width) => {
-                invalid("width must be in 1 ..= 16384")
-            }
-            Self::Image(image) if !(1..=16384).contains(&image.height) => {
-                invalid("height must be in 1 ..= 16384")
-            }
-            Self::Image(image) if image.std.iter().any(|s| !s.is_normal()) => {
-                invalid("std must be finite and not zero")
-            }
             Self::Audio(audio) if !(1000..=768_000).contains(&audio.sample_rate_hz) => {
                 invalid("sample_rate_hz must be in 1000 ..= 768000")
             }

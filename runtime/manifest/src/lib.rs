@@ -64,7 +64,8 @@ pub use decode::{
 };
 pub use error::Error;
 pub use input::{
-    Anchor, AudioInput, ChannelOrder, ImageInput, Input, Interpolation, Resize, TextInput, VadSpec,
+    Anchor, AudioInput, ChannelOrder, ImageInput, Input, Interpolation, Resize, TextImageInput,
+    TextInput, VadSpec,
 };
 pub use kind::ErrorKind;
 pub use recipe::{Expected, Recipe, Source};

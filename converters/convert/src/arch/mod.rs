@@ -3,10 +3,12 @@
 mod albert;
 mod bert;
 mod cache;
+mod clip;
 mod distilbert;
 mod efficientnet_lite;
 mod electra;
 mod heads;
+mod image;
 mod layers;
 mod mpnet;
 mod nearest;
@@ -69,9 +71,10 @@ pub(crate) struct Family {
     pub build: fn(&Source, &Options) -> Result<Built, Error>,
 }
 
-static FAMILIES: [Family; 7] = [
+static FAMILIES: [Family; 8] = [
     albert::FAMILY,
     bert::FAMILY,
+    clip::FAMILY,
     distilbert::FAMILY,
     efficientnet_lite::FAMILY,
     electra::FAMILY,

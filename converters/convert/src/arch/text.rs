@@ -41,6 +41,19 @@ pub(super) fn tokenizer(source: &Source, vocab_rows: usize) -> Result<Option<Bun
     }))
 }
 
+/// For a task that the user chose and that has no tokenizer.
+pub(super) fn tokenizer_missing(source: &Source, task: Task) -> Error {
+    Error::SideFile {
+        path: source.path(TOKENIZER),
+        what: format!("task `{task}` needs the tokenizer; put it beside the weights"),
+    }
+}
+
+/// What people are told about a bundle without tokenizer.
+pub(super) fn without_tokenizer() -> String {
+    format!("no {TOKENIZER} beside the weights: the bundle takes and answers tensors")
+}
+
 /// The largest id of `model.vocab` (an object of ids, or a list by id) and `added_tokens`.
 fn largest_id(tokenizer: &Value) -> Option<u64> {
     let vocab = match tokenizer.get("model")?.get("vocab")? {

@@ -133,16 +133,10 @@ pub(super) fn build(
     let mut notes = Vec::new();
     let task = match (&tokenizer, asked) {
         (None, Some(task)) if task != Task::Tensors => {
-            return Err(Error::SideFile {
-                path: source.path(text::TOKENIZER),
-                what: format!("task `{task}` needs the tokenizer; put it beside the weights"),
-            });
+            return Err(text::tokenizer_missing(source, task));
         }
         (None, None) if task != Task::Tensors => {
-            notes.push(format!(
-                "no {} beside the weights: the bundle takes and answers tensors",
-                text::TOKENIZER
-            ));
+            notes.push(text::without_tokenizer());
             Task::Tensors
         }
         _ => task,
