@@ -94,16 +94,10 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     let tokenizer = text::tokenizer(source, config.vocab)?;
     let task = match (&tokenizer, asked) {
         (None, Some(task)) if task != Task::Tensors => {
-            return Err(Error::SideFile {
-                path: source.path(text::TOKENIZER),
-                what: format!("task `{task}` needs the tokenizer; put it beside the weights"),
-            });
+            return Err(text::tokenizer_missing(source, task));
         }
         (None, _) => {
-            notes.push(format!(
-                "no {} beside the weights: the bundle takes and answers tensors",
-                text::TOKENIZER
-            ));
+            notes.push(text::without_tokenizer());
             Task::Tensors
         }
         (Some(_), _) => head,

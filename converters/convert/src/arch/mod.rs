@@ -2,17 +2,20 @@
 
 mod bert;
 mod cache;
+mod cross;
 mod efficientnet_lite;
 mod layers;
 mod nearest;
 mod settings;
 mod text;
+mod whisper;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bevel_manifest::{Decode, Input, Task};
 use bevel_onnx::Graph;
+use serde_json::Value;
 
 use crate::source::Source;
 use crate::{Error, Options};
@@ -46,6 +49,26 @@ pub(crate) struct BundleFile {
     pub content: Content,
 }
 
+impl BundleFile {
+    /// The file as JSON.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be read, [`Error::SideFile`] when it is no JSON.
+    pub fn json(&self) -> Result<Value, Error> {
+        let (path, parsed) = match &self.content {
+            Content::Copy(path) => {
+                let text = std::fs::read(path).map_err(|e| Error::read(path, e))?;
+                (path.clone(), serde_json::from_slice(&text))
+            }
+            Content::Text(text) => (PathBuf::from(&self.name), serde_json::from_str(text)),
+        };
+        parsed.map_err(|error| Error::SideFile {
+            path,
+            what: format!("not JSON: {error}; copy it again"),
+        })
+    }
+}
+
 pub(crate) enum Content {
     Copy(PathBuf),
     Text(String),
@@ -61,7 +84,7 @@ pub(crate) struct Family {
     pub build: fn(&Source, &Options) -> Result<Built, Error>,
 }
 
-static FAMILIES: [Family; 2] = [bert::FAMILY, efficientnet_lite::FAMILY];
+static FAMILIES: [Family; 3] = [bert::FAMILY, efficientnet_lite::FAMILY, whisper::FAMILY];
 
 /// The family of a checkpoint: the one the user named, or the first that recognises it.
 pub(crate) fn family(source: &Source, arch: Option<&str>) -> Result<&'static Family, Error> {
