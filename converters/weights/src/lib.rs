@@ -79,7 +79,15 @@ impl Checkpoint {
     /// # Errors
     /// Everything that can be wrong with the file; see [`Error`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let bytes = map::map(path)?;
+        Self::from_bytes(path, map::map(path)?)
+    }
+
+    /// A checkpoint that is in memory already. `path` is what errors call it; the shards of an index
+    /// are looked for beside it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_bytes(path: &Path, bytes: Bytes) -> Result<Self, Error> {
         let format = sniff::sniff(path, &bytes)?;
         let tensors = match format {
             Format::Safetensors => safetensors::read(path, &bytes)?,
