@@ -48,8 +48,6 @@ struct Config {
     layers: Sides,
     heads: Sides,
     activation: Activation,
-    /// Embeddings are multiplied by √D.
-    scale_embedding: bool,
 }
 
 /// A number of the encoder and the one of the decoder.
@@ -72,7 +70,6 @@ impl Config {
             layers: sides("layers")?,
             heads: sides("attention_heads")?,
             activation: settings.activation("activation_function", Activation::Gelu)?,
-            scale_embedding: settings.flag("scale_embedding", false),
         })
     }
 }

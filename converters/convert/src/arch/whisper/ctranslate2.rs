@@ -81,6 +81,11 @@ pub(super) fn read(checkpoint: &Checkpoint) -> Result<(Config, Renamed), Error> 
         let what = "norms behind the layers (decoder/pre_norm 0)".into();
         return Err(unsupported(what, "Whisper has them before"));
     }
+    // transformers reads `scale_embedding` and does not use it; no Whisper was trained with it.
+    if number("decoder/scale_embeddings")?.unwrap_or(0) != 0 {
+        let what = "scaled embeddings (decoder/scale_embeddings 1)".into();
+        return Err(unsupported(what, "Whisper has them as they are"));
+    }
     let config = Config {
         layers: Sides {
             encoder: layers("encoder"),
@@ -91,7 +96,6 @@ pub(super) fn read(checkpoint: &Checkpoint) -> Result<(Config, Renamed), Error> 
             decoder: heads("decoder")?,
         },
         activation: Activation::Gelu,
-        scale_embedding: number("decoder/scale_embeddings")?.unwrap_or(0) != 0,
     };
     Ok((config.clone(), names(&config)))
 }
