@@ -23,21 +23,12 @@ pub(super) fn is_whisper(checkpoint: &Checkpoint) -> bool {
     checkpoint.spec().is_some_and(|spec| spec.name == SPEC)
 }
 
-/// Variables that are settings: their names have no weight or bias at the end.
+/// Variables that the graph does not need: settings, by the ends of their names.
 pub(super) fn is_setting(name: &str) -> bool {
-    const SETTINGS: [&str; 9] = [
-        "/activation",
-        "/alibi",
-        "/alignment_heads",
-        "/alignment_layer",
-        "/num_heads",
-        "/pre_norm",
-        "/scale_embeddings",
-        "/start_from_zero_embedding",
-        // The output shares the embedding.
-        "/projection/weight",
-    ];
-    SETTINGS.iter().any(|setting| name.ends_with(setting))
+    const WEIGHTS: [&str; 5] = ["weight", "bias", "gamma", "beta", "encodings"];
+    let variable = name.split_once('/').is_some();
+    let last = name.rsplit('/').next().unwrap_or_default();
+    variable && !WEIGHTS.contains(&last)
 }
 
 /// What the settings say, and Hugging Face's names for the weights.
@@ -156,6 +147,7 @@ fn names(config: &Config) -> Renamed {
     names.linear("encoder/conv1", "encoder.conv1");
     names.linear("encoder/conv2", "encoder.conv2");
     names.whole("decoder/embeddings/weight", "decoder.embed_tokens.weight");
+    names.whole("decoder/projection/weight", "proj_out.weight");
     names.0
 }
 
