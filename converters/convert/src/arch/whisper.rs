@@ -88,9 +88,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         ("encoder", network::encoder(&config, &sizes, &weights)?),
         ("decoder", network::decoder(&config, &sizes, &weights)?),
     ]);
-    // The output shares the embedding, but some checkpoints repeat it.
-    let unused =
-        weights.finish(|name| name == "proj_out.weight" || ctranslate2::is_setting(name))?;
+    let unused = weights.finish(ctranslate2::is_setting)?;
 
     let asked = options.wanted_task();
     let tokenizer = text::tokenizer(source, sizes.vocab)?;
