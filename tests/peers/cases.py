@@ -169,7 +169,67 @@ def write_io(folder: Path, inputs: dict, outputs: dict, arguments: list[str]) ->
     (folder / "case.json").write_text(json.dumps({"arguments": arguments}) + "\n")
 
 
-FAMILIES = {family: encoder for family in ENCODERS}
+@torch.inference_mode()
+def clip(folder: Path, _: str, lot: random.Random, generator: torch.Generator) -> str:
+    """Writes a CLIP model, or one tower of it with or without its projection."""
+
+    def tower() -> dict:
+        heads = lot.choice([1, 2, 3])
+        return {
+            "hidden_size": heads * lot.choice([4, 6, 8]),
+            "num_attention_heads": heads,
+            "num_hidden_layers": lot.randint(1, 4),
+            "intermediate_size": lot.randint(5, 60),
+            "hidden_act": lot.choice(["quick_gelu", "quick_gelu", "gelu", "gelu_new"]),
+            "layer_norm_eps": lot.choice([1e-5, 1e-3]),
+            "projection_dim": lot.randint(3, 20),
+        }
+
+    vocab, patch = lot.randint(40, 150), lot.choice([4, 5, 8])
+    # 2 is what old configurations say: the largest id then ends a text.
+    end = lot.choice([2, vocab - 1, lot.randint(4, vocab - 1)])
+    text = transformers.CLIPTextConfig(
+        vocab_size=vocab, max_position_embeddings=lot.choice([8, 20, 77]), eos_token_id=end, bos_token_id=0, **tower()
+    )
+    vision = transformers.CLIPVisionConfig(
+        image_size=patch * lot.randint(1, 4) + lot.choice([0, 0, 2]), patch_size=patch, num_channels=lot.choice([3, 3, 1]), **tower()
+    )
+    both = transformers.CLIPConfig(
+        text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=lot.randint(3, 20), logit_scale_init_value=lot.uniform(0, 4.6)
+    )
+    classes = {
+        "CLIPModel": (both, ["text_embeds", "image_embeds", "logits_per_image"]),
+        "CLIPTextModelWithProjection": (text, ["text_embeds", "last_hidden_state"]),
+        "CLIPTextModel": (text, ["pooler_output", "last_hidden_state"]),
+        "CLIPVisionModelWithProjection": (vision, ["image_embeds", "last_hidden_state"]),
+        "CLIPVisionModel": (vision, ["pooler_output", "last_hidden_state"]),
+    }
+    name = lot.choice(["CLIPModel", *classes])
+    config, outputs = classes[name]
+    config._attn_implementation = "eager"
+    model = getattr(transformers, name)(config).eval()
+    shake(model, generator)
+    save(model, folder, lot.choice([form for form in FORMS if form != "other-head"]))
+    inputs = {}
+    if "Vision" not in name:
+        texts, tokens = lot.randint(1, 4), lot.randint(2, text.max_position_embeddings)
+        ids = torch.randint(0, vocab, (texts, tokens), generator=generator)
+        mask = torch.zeros_like(ids)
+        for row in range(texts):
+            length = lot.randint(2, tokens)
+            ids[row, length - 1] = vocab - 1 if end == 2 else end
+            mask[row, :length] = 1
+        ids[mask == 0] = lot.choice([1, end])
+        inputs |= {"input_ids": ids, "attention_mask": mask}
+    if "Text" not in name:
+        size = (lot.randint(1, 3), vision.num_channels, vision.image_size, vision.image_size)
+        inputs["pixel_values"] = torch.randn(size, generator=generator)
+    answered = model(**inputs)
+    write_io(folder, inputs, {output: answered[output] for output in outputs}, ["--quantize", "none"])
+    return f"clip {name}"
+
+
+FAMILIES = {family: encoder for family in ENCODERS} | {"clip": clip}
 
 
 def make(args: argparse.Namespace) -> None:

@@ -16,43 +16,17 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import that reads it
 import argparse
 import json
 import math
-import re
 import time
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 import measure
+from sound import RATE, error_rates, read, resample, rows
 
-RATE = 16_000
 START, END = 1, 2
 SHORTEST = 895  # samples; the encoder's convolutions give no frame for less
 TOKENS_PER_S = 6.5  # the makers' guard against endless repetition
-
-
-def read(path: Path) -> tuple[np.ndarray, int]:
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    return samples.mean(1), rate
-
-
-def resample(samples: np.ndarray, rate: int, width: int = 32) -> np.ndarray:
-    """Kaiser-windowed sinc with its cut-off at the lower of the two Nyquist rates; one kernel for each phase."""
-    if rate == RATE:
-        return samples
-    common = math.gcd(rate, RATE)
-    up, down = RATE // common, rate // common
-    cutoff = min(1.0, RATE / rate)
-    half = math.ceil(width / cutoff)
-    distance = np.arange(-half + 1, half + 1) - (np.arange(up) * down % up / up)[:, None]
-    window = np.i0(8.0 * np.sqrt(np.clip(1 - (distance / half) ** 2, 0, None))) / np.i0(8.0)
-    kernels = (cutoff * np.sinc(cutoff * distance) * window).astype(np.float32)
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(samples, (half - 1, half)), 2 * half)
-    resampled = np.empty(len(samples) * up // down, np.float32)
-    for phase, kernel in enumerate(kernels):
-        out = resampled[phase::up]
-        out[:] = windows[phase * down // up :: down][: len(out)] @ kernel
-    return resampled
 
 
 class Makers:
@@ -131,10 +105,6 @@ class Plain:
         return [self.text(ids)]
 
 
-def words(text: str, punctuation: str) -> str:
-    return " ".join(re.sub(r"[^\w\s']", punctuation, text.lower()).split())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runtime", choices=("makers", "onnxruntime"))
@@ -154,9 +124,8 @@ def main() -> None:
         engine = Plain(args.model, args.threads)
     load_ms = 1e3 * (time.perf_counter() - start)
 
-    rows = [line.split("\t") for line in (args.speech / "transcripts.tsv").read_text(encoding="utf-8").splitlines()]
     files, total_s, spent_s, first_ms = [], 0.0, 0.0, 0.0
-    for name, _ in rows:
+    for name, _ in rows(args.speech):
         samples, rate = read(args.speech / name)
         seconds, lines = [], []
         for _ in range(args.repeat):
@@ -170,18 +139,13 @@ def main() -> None:
         spent_s += median
     peak = measure.peak_memory_mib()
 
-    import jiwer  # last, so that its memory is not counted
-
-    scores = {
-        key: jiwer.wer([words(text, mark) for _, text in rows], [words(" ".join(f["lines"]), mark) for f in files])
-        for key, mark in (("wer", " "), ("wer_joined", ""))
-    }
+    scores = error_rates(args.speech, [" ".join(f["lines"]) for f in files])
     print(
         json.dumps(
             {
                 "runtime": args.runtime,
                 "files": files,
-                **{key: round(value, 4) for key, value in scores.items()},
+                **scores,
                 "rtf": round(spent_s / total_s, 4),
                 "load_ms": round(load_ms, 1),
                 "first_answer_ms": round(first_ms, 1),

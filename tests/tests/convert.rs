@@ -26,7 +26,8 @@ fn bert_cases() -> Option<Vec<PathBuf>> {
 }
 
 /// Set and beginning of the names of golden checkpoints that are converted and verified.
-const CONVERTED: [(&str, &str); 3] = [
+const CONVERTED: [(&str, &str); 4] = [
+    ("multimodal", "clip"),
     ("text", "bert-"),
     ("text", "distilbert-"),
     ("text", "roberta-"),

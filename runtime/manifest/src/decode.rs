@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Error, TranscribeSpec};
 
 /// How output tensors become an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,26 +110,6 @@ pub enum BoxHead {
     },
 }
 
-/// Token ids to text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "model", rename_all = "kebab-case", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum TranscribeSpec {
-    /// Moonshine (Jeffries et al. 2024): waveform encoder and a merged decoder with key/value cache.
-    Moonshine {
-        /// `tokenizer.bin`: pieces, each behind its length.
-        tokenizer: String,
-        /// Token that starts a transcript.
-        start_id: u32,
-        /// Token that ends it.
-        end_id: u32,
-        /// Upper bound on tokens per second of sound; more is a loop, not speech.
-        max_tokens_per_s: f32,
-        /// Language of the model, ISO 639-1.
-        language: String,
-    },
-}
-
 impl Decode {
     /// The files this section names.
     pub(crate) fn files(&self) -> Vec<&str> {
@@ -137,9 +117,7 @@ impl Decode {
             Self::Classify(spec) => spec.labels.iter().map(String::as_str).collect(),
             Self::Tag(spec) => vec![spec.labels.as_str()],
             Self::Detect(spec) => vec![spec.labels.as_str()],
-            Self::Transcribe(TranscribeSpec::Moonshine { tokenizer, .. }) => {
-                vec![tokenizer.as_str()]
-            }
+            Self::Transcribe(spec) => vec![spec.tokenizer()],
             Self::Embed(_) | Self::Answer | Self::Fill | Self::Tensors => Vec::new(),
         }
     }
@@ -159,11 +137,7 @@ impl Decode {
             }) if strides.is_empty() || strides.contains(&0) => {
                 invalid("strides must be given and not zero")
             }
-            Self::Transcribe(TranscribeSpec::Moonshine {
-                max_tokens_per_s, ..
-            }) if !(max_tokens_per_s.is_finite() && *max_tokens_per_s > 0.0) => {
-                invalid("max_tokens_per_s must be above zero")
-            }
+            Self::Transcribe(spec) => spec.check(),
             _ => Ok(()),
         }
     }

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{AudioInput, Error};
 
 /// How caller data becomes input tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -150,51 +150,6 @@ pub enum ChannelOrder {
     Bgr,
 }
 
-/// Sound to one f32 tensor N×T of samples in −1 ..= 1, one channel.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AudioInput {
-    /// Rate the model was trained at; other rates are resampled to it.
-    pub sample_rate_hz: u32,
-    /// Longest piece that goes through the model at once, in seconds; longer sound is split.
-    pub max_piece_s: f32,
-    /// Where to split: the pauses that this voice activity detector finds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vad: Option<VadSpec>,
-}
-
-/// A Silero voice activity detector (16 kHz, 512 samples a window, 64 samples of context). Both
-/// graphs of the package are known: `silero_vad_16k_sequence.onnx` and `silero_vad.onnx`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VadSpec {
-    /// The graph file.
-    pub graph: String,
-    /// Speech starts at this probability, in 0 ..= 1.
-    pub threshold: f32,
-    /// A pause shorter than this does not end speech, in milliseconds.
-    pub min_silence_ms: u32,
-    /// Sound kept before and after speech, in milliseconds.
-    pub pad_ms: u32,
-}
-
-impl VadSpec {
-    fn check(&self) -> Result<(), Error> {
-        let invalid = |what: &str| Err(Error::Invalid(format!("[input] vad.{what}")));
-        match self {
-            Self { threshold, .. } if !(0.0..=1.0).contains(threshold) => {
-                invalid("threshold must be in 0 ..= 1")
-            }
-            Self { min_silence_ms, .. } if *min_silence_ms > 10_000 => {
-                invalid("min_silence_ms must be at most 10000")
-            }
-            // The pad is part of a piece, and the shortest piece is a second.
-            Self { pad_ms, .. } if *pad_ms > 400 => invalid("pad_ms must be at most 400"),
-            _ => Ok(()),
-        }
-    }
-}
-
 impl Input {
     /// The kind as it stands in `bundle.toml`: `text`, `image`, `text-image`, `audio` or `tensors`.
     pub fn kind(&self) -> &'static str {
@@ -226,29 +181,23 @@ impl Input {
     /// The files this section names.
     pub(crate) fn files(&self) -> Vec<&str> {
         let tokenizer = self.text().map(|text| text.tokenizer.as_str());
-        let vad = match self {
-            Self::Audio(audio) => audio.vad.as_ref().map(|vad| vad.graph.as_str()),
-            _ => None,
+        let audio = match self {
+            Self::Audio(audio) => audio.files(),
+            _ => Vec::new(),
         };
-        tokenizer.into_iter().chain(vad).collect()
+        tokenizer.into_iter().chain(audio).collect()
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let invalid = |what: &str| Err(Error::Invalid(format!("[input] {what}")));
         if self.text().is_some_and(|text| text.max_tokens < 3) {
-            return invalid("max_tokens must be at least 3");
+            let what = "[input] max_tokens must be at least 3";
+            return Err(Error::Invalid(what.into()));
         }
         if let Some(image) = self.image() {
             image.check()?;
         }
         match self {
-            Self::Audio(audio) if !(1000..=768_000).contains(&audio.sample_rate_hz) => {
-                invalid("sample_rate_hz must be in 1000 ..= 768000")
-            }
-            Self::Audio(audio) if !(1.0..=3600.0).contains(&audio.max_piece_s) => {
-                invalid("max_piece_s must be in 1 ..= 3600")
-            }
-            Self::Audio(AudioInput { vad: Some(vad), .. }) => vad.check(),
+            Self::Audio(audio) => audio.check(),
             _ => Ok(()),
         }
     }

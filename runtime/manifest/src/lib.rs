@@ -44,12 +44,14 @@
     deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)
 )]
 
+mod audio;
 mod decode;
 mod error;
 mod input;
 mod kind;
 mod recipe;
 mod task;
+mod transcribe;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -58,18 +60,18 @@ use std::path::{Component, Path};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use audio::{AudioInput, MelSpec, VadSpec};
 pub use decode::{
     Activation, BoxHead, ClassifySpec, Decode, DetectSpec, EmbedSpec, LabelSpec, Pooling,
-    TranscribeSpec,
 };
 pub use error::Error;
 pub use input::{
-    Anchor, AudioInput, ChannelOrder, ImageInput, Input, Interpolation, Resize, TextImageInput,
-    TextInput, VadSpec,
+    Anchor, ChannelOrder, ImageInput, Input, Interpolation, Resize, TextImageInput, TextInput,
 };
 pub use kind::ErrorKind;
-pub use recipe::{Expected, Recipe, Source};
+pub use recipe::{Expected, Join, Recipe, Source};
 pub use task::Task;
+pub use transcribe::TranscribeSpec;
 
 /// The newest `format_version` this build reads, and the one it writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -125,8 +127,8 @@ pub struct Variant {
     pub name: String,
     /// How the weights were made, e.g. `fp32`, `dynamic-int8-per-channel`, `as-shipped`.
     pub scheme: String,
-    /// Role to graph file. Models of one graph use the role `model`; Moonshine has `encoder` and
-    /// `decoder`.
+    /// Role to graph file. Models of one graph use the role `model`; Moonshine and Whisper have
+    /// `encoder` and `decoder`.
     pub graphs: BTreeMap<String, String>,
     /// What was measured when the bundle was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -21,6 +21,9 @@ pub struct Recipe {
     pub homepage: String,
     /// The packages or files that hold it.
     pub sources: Vec<Source>,
+    /// Files of the model's folder that the sources hold in parts: name to its parts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub join: BTreeMap<String, Join>,
     /// For a checkpoint that is converted: the file among the sources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
@@ -67,6 +70,16 @@ pub enum Source {
         /// File name in the model's folder.
         file: String,
     },
+}
+
+/// A file that is its parts one behind the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Join {
+    /// Files of the model's folder in order; they are gone once they are joined.
+    pub parts: Vec<String>,
+    /// SHA-256 of the whole.
+    pub sha256: String,
 }
 
 /// A published or reference figure.

@@ -158,3 +158,68 @@ fn the_moonshine_recipe_is_a_manifest() {
         manifest
     );
 }
+
+const WHISPER: &str = r#"
+format_version = 1
+name = "w"
+task = "transcribe"
+family = "whisper"
+variant = "fp32"
+[input]
+kind = "audio"
+sample_rate_hz = 16000
+max_piece_s = 30.0
+mel = { window_samples = 400, hop_samples = 160, bins = 80, frames = 3000 }
+[decode]
+kind = "transcribe"
+model = "whisper"
+tokenizer = "tokenizer.json"
+start_id = 50258
+end_id = 50257
+transcribe_id = 50359
+no_timestamps_id = 50363
+language = "en"
+max_tokens = 448
+suppress_ids = [1, 2]
+languages = { en = 50259, de = 50261 }
+[[variants]]
+name = "fp32"
+scheme = "fp32"
+graphs = { encoder = "encoder.onnx", decoder = "decoder.onnx" }
+"#;
+
+#[test]
+fn a_whisper_manifest_is_held_to_its_ranges() {
+    let manifest = Manifest::from_toml(WHISPER).unwrap();
+    let files = ["decoder.onnx", "encoder.onnx", "tokenizer.json"];
+    assert_eq!(manifest.paths(), files);
+    let text = manifest.to_toml().unwrap();
+    assert_eq!(Manifest::from_toml(&text).unwrap(), manifest);
+    for (name, from, to, says) in [
+        (
+            "window",
+            "window_samples = 400",
+            "window_samples = 0",
+            "mel.window",
+        ),
+        ("hop", "hop_samples = 160", "hop_samples = 401", "mel.hop"),
+        ("bins", "bins = 80", "bins = 0", "mel.bins"),
+        ("frames", "frames = 3000", "frames = 2999", "max_piece_s"),
+        ("too many", "frames = 3000", "frames = 3000000", "at most"),
+        ("mel key", "bins", "bin", "bin"),
+        ("language", "language = \"en\"", "language = \"xx\"", "`xx`"),
+        ("job", "transcribe_id", "translate_id", "transcribe_id"),
+        (
+            "no room",
+            "max_tokens = 448",
+            "max_tokens = 4",
+            "max_tokens",
+        ),
+        ("decode key", "suppress_ids", "supress_ids", "supress_ids"),
+    ] {
+        let text = WHISPER.replacen(from, to, 1);
+        assert_ne!(text, WHISPER, "{name}: the case changes nothing");
+        let error = Manifest::from_toml(&text).unwrap_err().to_string();
+        assert!(error.contains(says), "{name}: {error}");
+    }
+}

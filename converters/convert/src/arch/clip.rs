@@ -235,8 +235,8 @@ impl Tower {
 
     /// What stands before the tower's weights: nothing in a bare tower of transformers 5.
     fn prefix(&self, weights: &Weights<'_>) -> &'static str {
-        let below = |name: &str| name.starts_with(self.name);
-        match weights.names().any(below) {
+        let positions = format!("{}embeddings.position_embedding.weight", self.name);
+        match weights.contains(&positions) {
             true => self.name,
             false => "",
         }

@@ -263,14 +263,11 @@ fn decoder(encoder: &mut Encoder<'_>) -> Result<String, Error> {
     let words = encoder.words()?;
     let name = format!("{}.weight", encoder.layout.heads.masked.decoder);
     let shape = encoder.shape;
-    let net = &mut encoder.net;
-    if shape.tied && !net.weights.contains(&name) {
-        return Ok(words);
-    }
-    let own = net.weights.take(&name, &[shape.vocab, shape.embedding])?;
-    match net.graph.find_initializer(&words) {
-        Some(words) if words.data == own.data => Ok(words.name.clone()),
-        _ => Ok(net.graph.initializer(own)),
+    let dims = [shape.vocab, shape.embedding];
+    match shape.tied {
+        true => encoder.net.output_table(&name, &words, &dims),
+        // One that is missing is told.
+        false => encoder.net.table(&name, &dims),
     }
 }
 

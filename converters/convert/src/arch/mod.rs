@@ -4,6 +4,7 @@ mod albert;
 mod bert;
 mod cache;
 mod clip;
+mod cross;
 mod distilbert;
 mod efficientnet_lite;
 mod electra;
@@ -17,12 +18,14 @@ mod settings;
 mod text;
 mod text_encoder;
 mod transformer;
+mod whisper;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bevel_manifest::{Decode, Input, Task};
 use bevel_onnx::Graph;
+use serde_json::Value;
 
 use crate::source::Source;
 use crate::{Error, Options};
@@ -56,6 +59,26 @@ pub(crate) struct BundleFile {
     pub content: Content,
 }
 
+impl BundleFile {
+    /// The file as JSON.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be read, [`Error::SideFile`] when it is no JSON.
+    pub fn json(&self) -> Result<Value, Error> {
+        let (path, parsed) = match &self.content {
+            Content::Copy(path) => {
+                let text = std::fs::read(path).map_err(|e| Error::read(path, e))?;
+                (path.clone(), serde_json::from_slice(&text))
+            }
+            Content::Text(text) => (PathBuf::from(&self.name), serde_json::from_str(text)),
+        };
+        parsed.map_err(|error| Error::SideFile {
+            path,
+            what: format!("not JSON: {error}; copy it again"),
+        })
+    }
+}
+
 pub(crate) enum Content {
     Copy(PathBuf),
     Text(String),
@@ -71,7 +94,7 @@ pub(crate) struct Family {
     pub build: fn(&Source, &Options) -> Result<Built, Error>,
 }
 
-static FAMILIES: [Family; 8] = [
+static FAMILIES: [Family; 9] = [
     albert::FAMILY,
     bert::FAMILY,
     clip::FAMILY,
@@ -80,6 +103,7 @@ static FAMILIES: [Family; 8] = [
     electra::FAMILY,
     mpnet::FAMILY,
     roberta::FAMILY,
+    whisper::FAMILY,
 ];
 
 /// The family of a checkpoint: the one the user named, or the first that recognises it.

@@ -41,7 +41,7 @@ pub(super) fn tokenizer(source: &Source, vocab_rows: usize) -> Result<Option<Bun
     }))
 }
 
-/// For a task that the user chose and that has no tokenizer.
+/// What to say when a task was asked for that needs a tokenizer.
 pub(super) fn tokenizer_missing(source: &Source, task: Task) -> Error {
     Error::SideFile {
         path: source.path(TOKENIZER),
@@ -49,7 +49,7 @@ pub(super) fn tokenizer_missing(source: &Source, task: Task) -> Error {
     }
 }
 
-/// What people are told about a bundle without tokenizer.
+/// The note on a bundle that has no tokenizer because the checkpoint has none.
 pub(super) fn without_tokenizer() -> String {
     format!("no {TOKENIZER} beside the weights: the bundle takes and answers tensors")
 }

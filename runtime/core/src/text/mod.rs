@@ -3,5 +3,6 @@
 mod embed;
 mod tokenize;
 
-pub use embed::{Embed, Embedding};
+pub use crate::embedding::Embedding;
+pub use embed::Embed;
 pub use tokenize::Tokenize;

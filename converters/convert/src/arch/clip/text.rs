@@ -79,12 +79,14 @@ impl Text {
 
     /// Where each row's first end token is, or its largest token for old configurations: i64, N.
     fn end(&self, net: &mut Net<'_>, ids: &str) -> String {
-        let id = net.index(i64::from(self.end_id));
-        let graph = &mut net.graph;
         let ids = match self.end_id {
             OLD_END => ids.to_owned(),
-            _ => graph.node("Equal", &[ids, &id], []),
+            id => {
+                let id = net.index(i64::from(id));
+                net.graph.node("Equal", &[ids, &id], [])
+            }
         };
+        let graph = &mut net.graph;
         let to = i64::from(DType::I32.code());
         let ids = graph.node("Cast", &[&ids], [("to", to.into())]);
         let attributes = [("axis", 1.into()), ("keepdims", 0.into())];
