@@ -46,6 +46,7 @@ mod quantize;
 mod recipe;
 mod report;
 mod source;
+mod tokenizer;
 mod variants;
 mod weights;
 

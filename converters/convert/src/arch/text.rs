@@ -14,15 +14,24 @@ pub(super) const TOKENIZER: &str = "tokenizer.json";
 /// How many labels a text classifier answers at most.
 const TOP_K: usize = 5;
 
-/// The tokenizer of a checkpoint, checked against the model's vocabulary.
+/// The tokenizer of a checkpoint, checked against the model's vocabulary: its `tokenizer.json`, or one
+/// built from the files of before.
 ///
 /// # Errors
-/// [`Error::SideFile`] when the tokenizer has an id that the embedding has no row for.
+/// [`Error::SideFile`] when the tokenizer has an id that the embedding has no row for, or its files
+/// are not understood.
 pub(super) fn tokenizer(source: &Source, vocab_rows: usize) -> Result<Option<BundleFile>, Error> {
-    let Some(tokenizer) = source.json(TOKENIZER)? else {
-        return Ok(None);
-    };
     let path = source.path(TOKENIZER);
+    let (tokenizer, content) = match source.json(TOKENIZER)? {
+        Some(tokenizer) => (tokenizer, Content::Copy(path.clone())),
+        None => match crate::tokenizer::build(source)? {
+            Some(tokenizer) => {
+                let text = tokenizer.to_string();
+                (tokenizer, Content::Text(text))
+            }
+            None => return Ok(None),
+        },
+    };
     let wrong = |what: String| Error::SideFile {
         path: path.clone(),
         what,
@@ -37,7 +46,7 @@ pub(super) fn tokenizer(source: &Source, vocab_rows: usize) -> Result<Option<Bun
     }
     Ok(Some(BundleFile {
         name: TOKENIZER.into(),
-        content: Content::Copy(path.clone()),
+        content,
     }))
 }
 
