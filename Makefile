@@ -2,13 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup tools models demo test lint fmt doc bench check clean
+.PHONY: help setup tools models demo test lint fmt doc bench fuzz check clean
 
 CARGO := cargo
 DATA := ../shared/data
 BUNDLES := target/bundles
 RELEASE := target/release/bevel
 DEV := target/debug/bevel
+FUZZ := tests/fuzz
 export ORT_DISABLE_TELEMETRY := 1
 
 help: ## List the targets
@@ -61,6 +62,7 @@ test: $(DEV) ## Set up and pass the tests
 
 lint: setup ## Check format, lints and documentation
 	@$(CARGO) fmt --all --check
+	@$(CARGO) fmt --manifest-path $(FUZZ)/Cargo.toml --check
 	@$(CARGO) clippy --locked --workspace --all-targets --quiet -- -D warnings
 	@$(CARGO) clippy --locked -p bevel-cli --no-default-features --quiet -- -D warnings
 	@$(CARGO) clippy --locked -p bevel --features cuda,tensorrt --quiet -- -D warnings
@@ -68,12 +70,24 @@ lint: setup ## Check format, lints and documentation
 
 fmt: ## Format the code
 	@$(CARGO) fmt --all
+	@$(CARGO) fmt --manifest-path $(FUZZ)/Cargo.toml
 
 doc: setup ## Build the documentation
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 
 bench: $(RELEASE) ## Measure the stages of each model
 	@scripts/bench.sh $(RELEASE) $(DATA) $(BUNDLES)
+
+# Nightly alone has the instrumentation; a run that finds something stops with the input's path.
+SECONDS := 300
+fuzz: ## Fuzz every checkpoint reader for SECONDS each
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "missing: cargo-fuzz or the nightly toolchain;" \
+		"install them: rustup toolchain install nightly && cargo install --locked cargo-fuzz" >&2; exit 1; }
+	@for target in $$(cargo +nightly fuzz list --fuzz-dir $(FUZZ)); do \
+		mkdir -p $(FUZZ)/corpus/$$target; \
+		cargo +nightly fuzz run --fuzz-dir $(FUZZ) $$target $(FUZZ)/corpus/$$target $(FUZZ)/seeds/$$target \
+			-- -max_total_time=$(SECONDS) -rss_limit_mb=2048; \
+	done
 
 check: lint test ## What CI runs
 

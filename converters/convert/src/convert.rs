@@ -31,14 +31,16 @@ pub fn convert(
     clock.begin(Stage::Build);
     let mut built = (family.build)(&source, options)?;
     recipe::apply(&mut built, options)?;
-    built.graph.check()?;
+    for graph in built.graphs.values() {
+        graph.check()?;
+    }
 
     let wanted = Wanted::new(&options.quantize, judge.is_some());
     let mut variants = Vec::new();
     for scheme in &wanted.build {
         clock.begin(Stage::Quantize);
-        let graph = match scheme.apply(&built.graph) {
-            Ok(graph) => graph,
+        let graphs = match scheme.apply(&built.graphs) {
+            Ok(graphs) => graphs,
             Err(why) if wanted.optional => {
                 built.notes.push(format!("{scheme} is left out: {why}"));
                 continue;
@@ -52,7 +54,7 @@ pub fn convert(
             }
         };
         clock.begin(Stage::Write);
-        variants.push(Candidate::write(*scheme, &graph, staging.dir())?);
+        variants.push(Candidate::write(*scheme, &graphs, staging.dir())?);
     }
     for file in &built.files {
         staging.add(file)?;

@@ -34,8 +34,8 @@ pub enum Error {
     Manifest(#[from] bevel_manifest::Error),
     /// No family recognises the checkpoint.
     #[error(
-        "{} is of no known architecture ({found}); known: {known}. Name one with --arch if it is",
-        path.display()
+        "{} is of no known architecture ({found}); known: {known}{}. Name one with --arch if it is",
+        path.display(), nearest.map(|n| format!("; nearest: {n}")).unwrap_or_default()
     )]
     UnknownArchitecture {
         /// The checkpoint.
@@ -44,6 +44,8 @@ pub enum Error {
         found: String,
         /// Names of the families.
         known: String,
+        /// The family that looks most like it.
+        nearest: Option<&'static str>,
     },
     /// `config.json`, `tokenizer.json` or another side file says something unusable.
     #[error("{}: {what}", path.display())]

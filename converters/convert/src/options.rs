@@ -14,6 +14,8 @@ pub struct Options {
     pub arch: Option<String>,
     /// The precisions to build.
     pub quantize: Quantize,
+    /// Plain ONNX only, without the operators of ONNX Runtime's own domain.
+    pub portable: bool,
     /// A file with one label a line, in the order of the logits.
     pub labels: Option<PathBuf>,
     /// Preparation, decoding, licence and name as a recipe states them.

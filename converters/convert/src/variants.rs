@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bevel_manifest::{Measured, Variant};
-use bevel_onnx::Graph;
 
+use crate::arch::Graphs;
 use crate::convert::file_name;
 use crate::quantize::dynamic;
 use crate::report::VariantReport;
@@ -47,14 +47,23 @@ impl Wanted {
 }
 
 impl Scheme {
-    /// The graph under this scheme, or why it is not worth having.
-    pub(crate) fn apply(self, graph: &Graph) -> Result<Graph, String> {
-        let (graph, covered) = match self {
-            Self::Fp32 => return Ok(graph.clone()),
-            Self::Int8 => dynamic::quantize(graph),
+    /// The graphs under this scheme, or why they are not worth having.
+    pub(crate) fn apply(self, graphs: &Graphs) -> Result<Graphs, String> {
+        let rewrite = match self {
+            Self::Fp32 => return Ok(graphs.clone()),
+            Self::Int8 => dynamic::quantize,
         };
+        let (mut covered, mut total) = (0.0, 0.0);
+        let rewritten = graphs.iter().map(|(role, graph)| {
+            let (rewritten, share) = rewrite(graph);
+            covered += share * graph.weight_bytes() as f64;
+            total += graph.weight_bytes() as f64;
+            (*role, rewritten)
+        });
+        let rewritten = rewritten.collect();
+        let covered = covered / total.max(1.0);
         if covered >= MIN_COVERED {
-            return Ok(graph);
+            return Ok(rewritten);
         }
         Err(format!(
             "it reaches {:.0} % of the weights; convolutions need calibration, small matrices stay f32",
@@ -66,6 +75,8 @@ impl Scheme {
 /// A variant on its way into the bundle.
 pub(crate) struct Candidate {
     scheme: Scheme,
+    /// Role to file.
+    graphs: BTreeMap<String, String>,
     pub files: Vec<String>,
     size_bytes: u64,
     pub measured: Option<Measured>,
@@ -74,13 +85,20 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    /// Saves the graph into the folder of the bundle.
-    pub fn write(scheme: Scheme, graph: &Graph, dir: &Path) -> Result<Self, Error> {
-        let written = graph.save(&dir.join(graph_file(scheme)))?;
+    /// Saves the graphs into the folder of the bundle.
+    pub fn write(scheme: Scheme, graphs: &Graphs, dir: &Path) -> Result<Self, Error> {
+        let mut written = Vec::new();
+        for (role, graph) in graphs {
+            written.extend(graph.save(&dir.join(graph_file(role, scheme)))?);
+        }
         let size = |path: &PathBuf| std::fs::metadata(path).map(|m| m.len());
         let sizes: Result<Vec<u64>, _> = written.iter().map(size).collect();
         Ok(Self {
             scheme,
+            graphs: graphs
+                .keys()
+                .map(|role| ((*role).to_owned(), graph_file(role, scheme)))
+                .collect(),
             size_bytes: sizes.map_err(|e| Error::read(dir, e))?.iter().sum(),
             files: written.iter().map(|path| file_name(path)).collect(),
             measured: None,
@@ -140,7 +158,7 @@ impl Candidate {
         Variant {
             name: self.scheme.to_string(),
             scheme: self.scheme.description().into(),
-            graphs: BTreeMap::from([("model".into(), graph_file(self.scheme))]),
+            graphs: self.graphs.clone(),
             measured: self.measured.clone(),
         }
     }
@@ -195,9 +213,9 @@ pub(crate) fn choose(variants: &[Candidate], measured: bool) -> (String, String)
     }
 }
 
-fn graph_file(scheme: Scheme) -> String {
+fn graph_file(role: &str, scheme: Scheme) -> String {
     match scheme {
-        Scheme::Fp32 => "model.onnx".into(),
-        other => format!("model-{other}.onnx"),
+        Scheme::Fp32 => format!("{role}.onnx"),
+        other => format!("{role}-{other}.onnx"),
     }
 }

@@ -1,7 +1,7 @@
 //! Takes weights out of a checkpoint by name and keeps account of them.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bevel_onnx::{DType, Tensor};
 use bevel_weights::Checkpoint;
@@ -14,26 +14,53 @@ use crate::Error;
 pub(crate) struct Weights<'a> {
     checkpoint: &'a Checkpoint,
     family: &'static str,
+    renamed: Option<Renamed>,
     taken: RefCell<BTreeSet<String>>,
     missing: RefCell<Vec<String>>,
 }
 
 impl<'a> Weights<'a> {
     pub fn new(checkpoint: &'a Checkpoint, family: &'static str) -> Self {
+        Self::with(checkpoint, family, None)
+    }
+
+    /// Weights that another library saved under other names; only those of `names` are seen.
+    pub fn renamed(checkpoint: &'a Checkpoint, family: &'static str, mut names: Renamed) -> Self {
+        names.retain(|_, part| {
+            let tensor = checkpoint.tensor(&part.tensor);
+            let shape = tensor.map(|t| t.shape.clone()).unwrap_or_default();
+            // A share of rows must come out even; else it counts as missing.
+            let rows = shape
+                .first()
+                .is_some_and(|rows| rows.is_multiple_of(part.shares));
+            part.shape = shape;
+            if let Some(rows) = part.shape.first_mut() {
+                *rows /= part.shares;
+            }
+            rows
+        });
+        Self::with(checkpoint, family, Some(names))
+    }
+
+    fn with(checkpoint: &'a Checkpoint, family: &'static str, renamed: Option<Renamed>) -> Self {
         Self {
             checkpoint,
             family,
+            renamed,
             taken: RefCell::default(),
             missing: RefCell::default(),
         }
     }
 
     pub fn contains(&self, name: &str) -> bool {
-        self.checkpoint.contains(name)
+        self.shape(name).is_some()
     }
 
     /// The shape of a tensor; `None` when there is no such tensor.
-    pub fn shape(&self, name: &str) -> Option<&'a [usize]> {
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        if let Some(names) = &self.renamed {
+            return names.get(name).map(|part| part.shape.as_slice());
+        }
         let tensor = self.checkpoint.tensor(name).ok()?;
         Some(&tensor.shape)
     }
@@ -54,8 +81,14 @@ impl<'a> Weights<'a> {
                 from: "the configuration and the other weights",
             });
         }
-        self.taken.borrow_mut().insert(name.into());
-        let data = self.checkpoint.f32(name)?;
+        let part = self.renamed.as_ref().and_then(|names| names.get(name));
+        let tensor = part.map_or(name, |part| &part.tensor);
+        self.taken.borrow_mut().insert(tensor.into());
+        let mut data = self.checkpoint.f32(tensor)?;
+        if let Some(Part { index, shares, .. }) = part {
+            let size = data.len() / shares;
+            data = data.slice(index * size..(index + 1) * size);
+        }
         Ok(Tensor::new(name, DType::F32, dims, data))
     }
 
@@ -107,6 +140,34 @@ impl<'a> Weights<'a> {
             });
         }
         Ok(Unused(unused))
+    }
+}
+
+/// The name a family asks for, and where the checkpoint keeps it.
+pub(crate) type Renamed = BTreeMap<String, Part>;
+
+/// A tensor of a checkpoint, or one of equal shares of its rows.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    tensor: String,
+    index: usize,
+    shares: usize,
+    shape: Vec<usize>,
+}
+
+impl Part {
+    pub fn whole(tensor: &str) -> Self {
+        Self::share(tensor, 0, 1)
+    }
+
+    /// Share `index` of `shares`.
+    pub fn share(tensor: &str, index: usize, shares: usize) -> Self {
+        Self {
+            tensor: tensor.into(),
+            index,
+            shares,
+            shape: Vec::new(),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 use bytes::Bytes;
 
-use crate::Tensor;
 use crate::proto::attribute_proto::AttributeType;
 use crate::proto::{AttributeProto, TensorProto};
+use crate::{Graph, Tensor};
 
 /// The value of an operator's attribute.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,8 @@ pub enum Attribute {
     Text(String),
     /// A small constant.
     Tensor(Tensor),
+    /// The body of an `If`, `Loop` or `Scan`; see [`Graph::body`].
+    Graph(Graph),
 }
 
 impl From<i64> for Attribute {
@@ -35,6 +37,12 @@ impl From<f32> for Attribute {
 impl<const N: usize> From<[i64; N]> for Attribute {
     fn from(value: [i64; N]) -> Self {
         Self::Ints(value.to_vec())
+    }
+}
+
+impl From<Vec<i64>> for Attribute {
+    fn from(values: Vec<i64>) -> Self {
+        Self::Ints(values)
     }
 }
 
@@ -71,6 +79,10 @@ impl Attribute {
             Self::Tensor(tensor) => {
                 proto.t = Some(TensorProto::from(&tensor));
                 AttributeType::Tensor
+            }
+            Self::Graph(graph) => {
+                proto.g = Some(graph.to_proto());
+                AttributeType::Graph
             }
         };
         proto.r#type = Some(kind.into());

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashSet};
 
-use crate::proto::NodeProto;
+use crate::proto::{GraphProto, NodeProto};
 use crate::{Attribute, DType, OPSET, Tensor};
 
 /// A model: nodes in topological order between inputs and outputs.
@@ -127,6 +127,19 @@ impl Graph {
         inputs: &[&str],
         attributes: [(&str, Attribute); A],
     ) -> [String; R] {
+        self.node_in("", op, inputs, attributes)
+    }
+
+    /// Adds a node of another operator set than ONNX's own, such as [`CONTRIB`](crate::CONTRIB), and
+    /// answers the names of its results. An empty name among the inputs leaves an optional one out.
+    pub fn node_in<const A: usize, const R: usize>(
+        &mut self,
+        domain: &str,
+        op: &str,
+        inputs: &[&str],
+        attributes: [(&str, Attribute); A],
+    ) -> [String; R] {
+        self.opsets.entry(domain.to_owned()).or_insert(1);
         let name = match self.builder.scope.as_str() {
             "" => op.to_owned(),
             scope => format!("{scope}/{op}"),
@@ -142,6 +155,7 @@ impl Graph {
             output: results.to_vec(),
             name: Some(name),
             op_type: Some(op.to_owned()),
+            domain: (!domain.is_empty()).then(|| domain.to_owned()),
             attribute: attributes
                 .into_iter()
                 .map(|(name, value)| value.into_proto(name))
@@ -149,6 +163,25 @@ impl Graph {
             ..NodeProto::default()
         });
         results
+    }
+
+    /// An empty graph for the body of an `If`, `Loop` or `Scan` of this one, whose values it may
+    /// read. Names are given out by one of the two at a time: when the body is built, hand it back
+    /// to [`adopt`](Self::adopt).
+    pub fn body(&mut self, name: &str) -> Self {
+        let mut body = Self::new(name);
+        body.builder.names = std::mem::take(&mut self.builder.names);
+        body.builder.scope = format!("{}/{name}", self.builder.scope);
+        body
+    }
+
+    /// The attribute of a body that [`body`](Self::body) began.
+    pub fn adopt(&mut self, mut body: Self) -> Attribute {
+        self.builder.names = std::mem::take(&mut body.builder.names);
+        for (domain, version) in &body.opsets {
+            self.opsets.entry(domain.clone()).or_insert(*version);
+        }
+        Attribute::Graph(body)
     }
 
     /// Makes a value an output called `name`: the value is renamed wherever it is used.
@@ -160,14 +193,7 @@ impl Graph {
         dims: impl IntoIterator<Item = Dim>,
     ) {
         self.builder.names.insert(name.into());
-        for used in self
-            .nodes
-            .iter_mut()
-            .flat_map(|node| node.input.iter_mut().chain(&mut node.output))
-            .filter(|used| *used == value)
-        {
-            name.clone_into(used);
-        }
+        rename(&mut self.nodes, value, name);
         self.outputs.push(Value {
             name: name.into(),
             dtype,
@@ -182,13 +208,8 @@ impl Graph {
 
     /// Drops constants that no node and no output reads.
     pub fn drop_unused_initializers(&mut self) {
-        let used: HashSet<&str> = self
-            .nodes
-            .iter()
-            .flat_map(|node| &node.input)
-            .chain(self.outputs.iter().map(|output| &output.name))
-            .map(String::as_str)
-            .collect();
+        let mut used: HashSet<&str> = self.outputs.iter().map(|o| o.name.as_str()).collect();
+        gather_reads(&self.nodes, &mut used);
         self.initializers.retain(|t| used.contains(t.name.as_str()));
     }
 
@@ -199,11 +220,11 @@ impl Graph {
 
     /// Takes note of names that were not given out by this builder, after reading a graph.
     pub(crate) fn learn_names(&mut self) {
-        let values = self.inputs.iter().map(|input| &input.name);
-        let values = values.chain(self.initializers.iter().map(|t| &t.name));
-        let nodes = self.nodes.iter();
-        let results = nodes.flat_map(|node| node.output.iter().chain(&node.name));
-        self.builder.names = values.chain(results).cloned().collect();
+        let mut names = HashSet::new();
+        names.extend(self.inputs.iter().map(|input| input.name.clone()));
+        names.extend(self.initializers.iter().map(|t| t.name.clone()));
+        gather_names(&self.nodes, &mut names);
+        self.builder.names = names;
     }
 
     fn unique(&mut self, name: String) -> String {
@@ -217,6 +238,49 @@ impl Graph {
                 return candidate;
             }
             number += 1;
+        }
+    }
+}
+
+/// The graphs inside a node: the bodies of `If`, `Loop`, `Scan`.
+fn bodies(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
+    let attributes = node.attribute.iter();
+    attributes.flat_map(|a| a.g.iter().chain(&a.graphs))
+}
+
+/// Renames a value in nodes and the bodies that read it.
+fn rename(nodes: &mut [NodeProto], from: &str, to: &str) {
+    for node in nodes {
+        let used = node.input.iter_mut().chain(&mut node.output);
+        for used in used.filter(|used| *used == from) {
+            to.clone_into(used);
+        }
+        let attributes = node.attribute.iter_mut();
+        for body in attributes.flat_map(|a| a.g.iter_mut().chain(&mut a.graphs)) {
+            rename(&mut body.node, from, to);
+        }
+    }
+}
+
+/// What nodes and their bodies read.
+fn gather_reads<'a>(nodes: &'a [NodeProto], used: &mut HashSet<&'a str>) {
+    for node in nodes {
+        used.extend(node.input.iter().map(String::as_str));
+        for body in bodies(node) {
+            gather_reads(&body.node, used);
+            used.extend(body.output.iter().map(|output| output.name()));
+        }
+    }
+}
+
+/// Every name that nodes and their bodies give out.
+fn gather_names(nodes: &[NodeProto], names: &mut HashSet<String>) {
+    for node in nodes {
+        names.extend(node.output.iter().chain(&node.name).cloned());
+        for body in bodies(node) {
+            names.extend(body.input.iter().map(|input| input.name().to_owned()));
+            names.extend(body.initializer.iter().map(|t| t.name().to_owned()));
+            gather_names(&body.node, names);
         }
     }
 }

@@ -59,6 +59,9 @@ pub const OPSET: i64 = 21;
 /// The IR version that belongs to [`OPSET`] (onnx 1.16).
 pub const IR_VERSION: i64 = 10;
 
+/// Domain of ONNX Runtime's own operators, such as `GroupQueryAttention`; version 1.
+pub const CONTRIB: &str = "com.microsoft";
+
 /// Initializers of at least this many bytes are saved outside the graph file.
 pub const EXTERNAL_MIN_BYTES: usize = 4096;
 

@@ -51,13 +51,29 @@ impl Graph {
             write_whole(&data_path, |file| write_tensors(file, &external))?;
             written.push(data_path);
         }
-        let model = self.to_proto(initializers).encode_to_vec();
+        let model = self.to_model(initializers).encode_to_vec();
         write_whole(path, |file| file.write_all(&model))?;
         written.push(path.into());
         Ok(written)
     }
 
-    fn to_proto(&self, initializer: Vec<TensorProto>) -> ModelProto {
+    /// The message of the graph alone, with its constants inside.
+    pub(crate) fn to_proto(&self) -> GraphProto {
+        self.to_graph(self.initializers.iter().map(TensorProto::from).collect())
+    }
+
+    fn to_graph(&self, initializer: Vec<TensorProto>) -> GraphProto {
+        GraphProto {
+            name: Some(self.name.clone()),
+            node: self.nodes.clone(),
+            input: self.inputs.iter().map(ValueInfoProto::from).collect(),
+            output: self.outputs.iter().map(ValueInfoProto::from).collect(),
+            initializer,
+            ..GraphProto::default()
+        }
+    }
+
+    fn to_model(&self, initializer: Vec<TensorProto>) -> ModelProto {
         ModelProto {
             ir_version: Some(IR_VERSION),
             producer_name: Some("bevel".into()),
@@ -71,14 +87,7 @@ impl Graph {
                 })
                 .collect(),
             metadata_props: self.metadata.iter().map(|(k, v)| entry(k, v)).collect(),
-            graph: Some(GraphProto {
-                name: Some(self.name.clone()),
-                node: self.nodes.clone(),
-                input: self.inputs.iter().map(ValueInfoProto::from).collect(),
-                output: self.outputs.iter().map(ValueInfoProto::from).collect(),
-                initializer,
-                ..GraphProto::default()
-            }),
+            graph: Some(self.to_graph(initializer)),
             ..ModelProto::default()
         }
     }

@@ -15,6 +15,27 @@ pub(crate) fn to_f32(dtype: DType, bytes: Bytes) -> Option<Bytes> {
     Some(converted)
 }
 
+/// Little-endian i8 or i16 codes as little-endian f32, code / scale. The scales are f32, for equal
+/// parts of the codes in turn; `None` when the codes are of another type.
+pub(crate) fn dequantise(dtype: DType, codes: &[u8], scales: &[u8]) -> Option<Bytes> {
+    let (scales, _) = scales.as_chunks::<4>();
+    let part = codes.len() / scales.len().max(1);
+    let mut out = Vec::with_capacity(codes.len() / dtype.size_bytes() * 4);
+    for (codes, scale) in codes.chunks_exact(part.max(1)).zip(scales) {
+        let scale = f32::from_le_bytes(*scale);
+        let real = |code: i16| (f32::from(code) / scale).to_le_bytes();
+        match dtype {
+            DType::I8 => out.extend(codes.iter().flat_map(|c| real(i16::from(c.cast_signed())))),
+            DType::I16 => {
+                let (codes, _) = codes.as_chunks();
+                out.extend(codes.iter().flat_map(|c| real(i16::from_le_bytes(*c))));
+            }
+            _ => return None,
+        }
+    }
+    Some(Bytes::from(out))
+}
+
 fn convert<const SIZE: usize>(bytes: &[u8], to_f32: impl Fn([u8; SIZE]) -> f32) -> Bytes {
     let (elements, _) = bytes.as_chunks::<SIZE>();
     let mut out = Vec::with_capacity(elements.len() * 4);

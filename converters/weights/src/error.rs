@@ -54,6 +54,14 @@ pub enum Error {
         #[source]
         source: Box<pytorch_reader::PytorchError>,
     },
+    /// A CTranslate2 `model.bin` that is damaged or of another version.
+    #[error("{} cannot be read as a CTranslate2 model: {what}", path.display())]
+    CTranslate2 {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, where, and what to do.
+        what: String,
+    },
     /// A `*.index.json` that does not list shards.
     #[error("{} is not an index of safetensors shards: {what}", path.display())]
     Index {

@@ -4,7 +4,9 @@
 //! - safetensors, also split into shards behind a `model.safetensors.index.json`: zero copies, the
 //!   bytes of a tensor point into the map and pages are read when they are touched;
 //! - PyTorch `.pt`, `.pth`, `.bin` (zip, legacy and tar containers): the pickle is parsed for its
-//!   tensors, **nothing in it is executed**, and a tensor's bytes are read when they are asked for.
+//!   tensors, **nothing in it is executed**, and a tensor's bytes are read when they are asked for;
+//! - CTranslate2 `model.bin`, as faster-whisper has it: zero copies, aliases share their bytes, and
+//!   int8 and int16 weights come with their scales.
 //!
 //! ```
 //! use bevel_weights::Checkpoint;
@@ -21,8 +23,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Limits: little-endian hosts; the file must not shrink while it is mapped; quantised, sparse and
-//! sub-byte tensors are refused.
+//! Limits: little-endian hosts; the file must not shrink while it is mapped; sparse and sub-byte
+//! tensors are refused, and so are quantised ones except CTranslate2's.
 
 // Libraries never print or exit: that is for programs.
 #![cfg_attr(
@@ -30,6 +32,7 @@
     deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)
 )]
 
+mod ctranslate2;
 mod dtype;
 mod error;
 mod map;
@@ -51,11 +54,22 @@ pub use sniff::Format;
 pub struct Checkpoint {
     path: PathBuf,
     format: Format,
+    spec: Option<Spec>,
     tensors: BTreeMap<String, Tensor>,
 }
 
+/// The layout of tensors that a CTranslate2 file declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Spec {
+    /// `WhisperSpec`, `TransformerSpec` …
+    pub name: String,
+    /// Counted up whenever tensors of the specification are renamed or added.
+    pub revision: u32,
+}
+
 /// What a checkpoint says about one tensor. Its bytes come from [`Checkpoint::bytes`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Tensor {
     /// Element type in the file.
@@ -65,10 +79,13 @@ pub struct Tensor {
     data: Data,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Data {
     /// Points into a memory map.
     Mapped(Bytes),
+    /// The same for i8 and i16 codes; the real value is code / scale. The scales are f32, one or
+    /// one a row.
+    Scaled { codes: Bytes, scales: Bytes },
     /// Read from the file at each request.
     Lazy(pytorch_reader::Tensor),
 }
@@ -79,12 +96,26 @@ impl Checkpoint {
     /// # Errors
     /// Everything that can be wrong with the file; see [`Error`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let bytes = map::map(path)?;
+        Self::from_bytes(path, map::map(path)?)
+    }
+
+    /// A checkpoint that is in memory already. `path` is what errors call it; the shards of an index
+    /// are looked for beside it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_bytes(path: &Path, bytes: Bytes) -> Result<Self, Error> {
         let format = sniff::sniff(path, &bytes)?;
+        let mut spec = None;
         let tensors = match format {
             Format::Safetensors => safetensors::read(path, &bytes)?,
             Format::SafetensorsIndex => safetensors::read_shards(path, &bytes)?,
             Format::Pytorch => pytorch::read(path)?,
+            Format::CTranslate2 => {
+                let (declared, tensors) = ctranslate2::read(path, &bytes)?;
+                spec = Some(declared);
+                tensors
+            }
         };
         if tensors.is_empty() {
             return Err(Error::NoTensors { path: path.into() });
@@ -92,6 +123,7 @@ impl Checkpoint {
         Ok(Self {
             path: path.into(),
             format,
+            spec,
             tensors,
         })
     }
@@ -104,6 +136,11 @@ impl Checkpoint {
     /// The kind of file it turned out to be.
     pub fn format(&self) -> Format {
         self.format
+    }
+
+    /// The layout that a CTranslate2 file declares; `None` for other formats.
+    pub fn spec(&self) -> Option<&Spec> {
+        self.spec.as_ref()
     }
 
     /// Names of all tensors, sorted.
@@ -133,13 +170,14 @@ impl Checkpoint {
     }
 
     /// The elements of a tensor as the file holds them: row-major, little-endian, not necessarily
-    /// aligned. Borrowed from the map for safetensors, read from the file for PyTorch.
+    /// aligned; of a quantised weight its codes. Read from the file for PyTorch, borrowed from the map
+    /// for all else.
     ///
     /// # Errors
     /// [`Error::Missing`]; [`Error::Read`] when the file cannot give what its header promised.
     pub fn bytes(&self, name: &str) -> Result<Bytes, Error> {
         match &self.tensor(name)?.data {
-            Data::Mapped(bytes) => Ok(bytes.clone()),
+            Data::Mapped(bytes) | Data::Scaled { codes: bytes, .. } => Ok(bytes.clone()),
             Data::Lazy(tensor) => tensor
                 .read()
                 .map(Bytes::from)
@@ -150,13 +188,19 @@ impl Checkpoint {
         }
     }
 
-    /// The elements as little-endian f32: no copy for f32, converted from f64, f16 and bf16.
+    /// The elements as little-endian f32: no copy for f32, converted from f64, f16, bf16 and from
+    /// quantised weights.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes), and [`Error::NotFloat`] for integers and booleans.
     pub fn f32(&self, name: &str) -> Result<Bytes, Error> {
-        let dtype = self.tensor(name)?.dtype;
-        dtype::to_f32(dtype, self.bytes(name)?).ok_or_else(|| Error::NotFloat {
+        let tensor = self.tensor(name)?;
+        let dtype = tensor.dtype;
+        let converted = match &tensor.data {
+            Data::Scaled { codes, scales } => dtype::dequantise(dtype, codes, scales),
+            _ => dtype::to_f32(dtype, self.bytes(name)?),
+        };
+        converted.ok_or_else(|| Error::NotFloat {
             path: self.path.clone(),
             name: name.into(),
             dtype,

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::Error;
+use crate::{Error, ctranslate2};
 
 /// Kinds of checkpoint file that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Format {
     SafetensorsIndex,
     /// Anything `torch.save` has written.
     Pytorch,
+    /// `model.bin` of CTranslate2.
+    CTranslate2,
 }
 
 /// First bytes of files that are often taken for a checkpoint, what they are, and what to do.
@@ -69,12 +71,15 @@ pub(crate) fn sniff(path: &Path, bytes: &[u8]) -> Result<Format, Error> {
     if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\x80") || tar {
         return Ok(Format::Pytorch);
     }
+    if ctranslate2::recognises(bytes) {
+        return Ok(Format::CTranslate2);
+    }
     if bytes.len() < 16 {
         return not("too short for any checkpoint", "download or copy it again");
     }
     not(
         "not a kind of checkpoint that is known",
-        "known are safetensors and PyTorch .pt, .pth, .bin",
+        "known are safetensors, PyTorch .pt, .pth, .bin and CTranslate2 model.bin",
     )
 }
 
@@ -111,6 +116,11 @@ mod tests {
                 expected: Ok(Format::Pytorch),
             },
             Case {
+                name: "CTranslate2",
+                bytes: b"\x06\0\0\0\x0c\0WhisperSpec\0\x03\0\0\0",
+                expected: Ok(Format::CTranslate2),
+            },
+            Case {
                 name: "git lfs",
                 bytes: b"version https://git-lfs.github.com/spec/v1\n",
                 expected: Err("git lfs pull"),
@@ -128,7 +138,7 @@ mod tests {
             Case {
                 name: "noise",
                 bytes: b"abcdefghijklmnopqrstuvwxyz",
-                expected: Err("safetensors and PyTorch"),
+                expected: Err("safetensors, PyTorch"),
             },
         ];
         for case in cases {

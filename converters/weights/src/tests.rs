@@ -17,6 +17,9 @@ const PTH: &[u8] = include_bytes!("../testdata/two.pth");
 /// The same with `_use_new_zipfile_serialization=False`.
 const LEGACY: &[u8] = include_bytes!("../testdata/two-legacy.pth");
 
+/// A small model as CTranslate2 4.8.5 wrote it in int8.
+const CTRANSLATE2: &[u8] = include_bytes!("../testdata/ctranslate2/int8.bin");
+
 fn f32s(checkpoint: &Checkpoint, name: &str) -> Vec<f32> {
     let bytes = checkpoint.f32(name).unwrap();
     let (elements, _) = bytes.as_chunks();
@@ -75,6 +78,7 @@ fn every_truncation_is_an_error_of_one_line() {
         ("model.safetensors", safetensors_file()),
         ("model.pth", PTH.to_vec()),
         ("legacy.pth", LEGACY.to_vec()),
+        ("model.bin", CTRANSLATE2.to_vec()),
     ] {
         let path = dir.path().join(name);
         for length in 0..whole.len() {
@@ -102,7 +106,12 @@ fn every_truncation_is_an_error_of_one_line() {
 fn damaged_bytes_never_panic() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model");
-    for whole in [safetensors_file(), PTH.to_vec(), LEGACY.to_vec()] {
+    for whole in [
+        safetensors_file(),
+        PTH.to_vec(),
+        LEGACY.to_vec(),
+        CTRANSLATE2.to_vec(),
+    ] {
         for at in 0..whole.len() {
             for value in [0, 0xff] {
                 let mut damaged = whole.clone();

@@ -87,6 +87,9 @@ pub struct ConvertArgs {
     /// auto, none, or a list of fp32 and int8.
     #[arg(long, default_value = "auto")]
     pub quantize: String,
+    /// Plain ONNX only: none of the operators that ONNX Runtime adds.
+    #[arg(long)]
+    pub portable: bool,
     /// A file with one label a line.
     #[arg(long)]
     pub labels: Option<PathBuf>,

@@ -24,6 +24,7 @@ pub fn convert(args: &ConvertArgs) -> anyhow::Result<()> {
         .quantize
         .parse()
         .map_err(|e: String| fail(ErrorKind::Input, e))?;
+    options.portable = args.portable;
     options.labels = args.labels.clone();
     options.recipe_dir = from.recipe.as_ref().and_then(|(_, folder)| folder.clone());
     options.recipe = from.recipe.map(|(recipe, _)| recipe);

@@ -18,7 +18,7 @@ use bevel_manifest::{Input, Task};
 use bevel_onnx::{DType, Dim, Graph, Tensor};
 
 use super::text;
-use crate::arch::{Built, Family};
+use crate::arch::{Built, Family, model};
 use crate::source::Source;
 use crate::weights::Weights;
 use crate::{Error, Options};
@@ -27,6 +27,12 @@ use encoder::Encoder;
 
 pub(super) const FAMILY: Family = Family {
     name: NAME,
+    marks: &[
+        "encoder.layer.",
+        "attention.self.query",
+        "embeddings.word_embeddings",
+        "intermediate.dense",
+    ],
     recognises: |source| source.model_type() == Some(NAME),
     build,
 };
@@ -88,16 +94,10 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     let tokenizer = text::tokenizer(source, config.vocab)?;
     let task = match (&tokenizer, asked) {
         (None, Some(task)) if task != Task::Tensors => {
-            return Err(Error::SideFile {
-                path: source.path(text::TOKENIZER),
-                what: format!("task `{task}` needs the tokenizer; put it beside the weights"),
-            });
+            return Err(text::tokenizer_missing(source, task));
         }
         (None, _) => {
-            notes.push(format!(
-                "no {} beside the weights: the bundle takes and answers tensors",
-                text::TOKENIZER
-            ));
+            notes.push(text::without_tokenizer());
             Task::Tensors
         }
         (Some(_), _) => head,
@@ -111,7 +111,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     }
     files.extend(tokenizer.filter(|_| task != Task::Tensors));
     Ok(Built {
-        graph,
+        graphs: model(graph),
         task,
         input,
         decode: text::decode(task, source, options, classes)?,

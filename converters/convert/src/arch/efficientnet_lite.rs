@@ -16,7 +16,7 @@ use bevel_manifest::{
     Activation, ChannelOrder, ClassifySpec, Decode, ImageInput, Input, Interpolation, Resize, Task,
 };
 
-use crate::arch::{Built, Family};
+use crate::arch::{Built, Family, model};
 use crate::source::Source;
 use crate::weights::Weights;
 use crate::{Error, Options, labels};
@@ -24,6 +24,7 @@ use scale::{Block, VARIANTS, blocks};
 
 pub(super) const FAMILY: Family = Family {
     name: NAME,
+    marks: &["_conv_stem", "_blocks.", "_depthwise_conv", "_project_conv"],
     recognises,
     build,
 };
@@ -109,7 +110,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         _ => (Input::Image(image), Decode::Classify(classify)),
     };
     Ok(Built {
-        graph,
+        graphs: model(graph),
         task,
         input,
         decode,

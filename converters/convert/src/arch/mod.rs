@@ -1,20 +1,29 @@
 //! Architecture families: one file each, one row of [`FAMILIES`] each.
 
 mod bert;
+mod cache;
+mod cross;
 mod efficientnet_lite;
+mod layers;
+mod nearest;
+mod settings;
 mod text;
+mod whisper;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bevel_manifest::{Decode, Input, Task};
 use bevel_onnx::Graph;
+use serde_json::Value;
 
 use crate::source::Source;
 use crate::{Error, Options};
 
 /// A model built from a checkpoint, in fp32, with everything a bundle says about it.
 pub(crate) struct Built {
-    pub graph: Graph,
+    /// Role to graph: `model` where there is one, `encoder` and `decoder` …
+    pub graphs: Graphs,
     pub task: Task,
     pub input: Input,
     pub decode: Decode,
@@ -26,10 +35,38 @@ pub(crate) struct Built {
     pub notes: Vec<String>,
 }
 
+/// The graphs of a model by role.
+pub(crate) type Graphs = BTreeMap<&'static str, Graph>;
+
+/// The graphs of a model that has only one.
+pub(crate) fn model(graph: Graph) -> Graphs {
+    Graphs::from([("model", graph)])
+}
+
 /// A file to put into the bundle.
 pub(crate) struct BundleFile {
     pub name: String,
     pub content: Content,
+}
+
+impl BundleFile {
+    /// The file as JSON.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be read, [`Error::SideFile`] when it is no JSON.
+    pub fn json(&self) -> Result<Value, Error> {
+        let (path, parsed) = match &self.content {
+            Content::Copy(path) => {
+                let text = std::fs::read(path).map_err(|e| Error::read(path, e))?;
+                (path.clone(), serde_json::from_slice(&text))
+            }
+            Content::Text(text) => (PathBuf::from(&self.name), serde_json::from_str(text)),
+        };
+        parsed.map_err(|error| Error::SideFile {
+            path,
+            what: format!("not JSON: {error}; copy it again"),
+        })
+    }
 }
 
 pub(crate) enum Content {
@@ -40,12 +77,14 @@ pub(crate) enum Content {
 /// One architecture family.
 pub(crate) struct Family {
     pub name: &'static str,
+    /// Parts of tensor names by which a checkpoint that nobody recognises is likened to this family.
+    pub marks: &'static [&'static str],
     /// Whether a checkpoint is of this family, from `config.json` or the names of its weights.
     pub recognises: fn(&Source) -> bool,
     pub build: fn(&Source, &Options) -> Result<Built, Error>,
 }
 
-static FAMILIES: [Family; 2] = [bert::FAMILY, efficientnet_lite::FAMILY];
+static FAMILIES: [Family; 3] = [bert::FAMILY, efficientnet_lite::FAMILY, whisper::FAMILY];
 
 /// The family of a checkpoint: the one the user named, or the first that recognises it.
 pub(crate) fn family(source: &Source, arch: Option<&str>) -> Result<&'static Family, Error> {
@@ -64,6 +103,7 @@ pub(crate) fn family(source: &Source, arch: Option<&str>) -> Result<&'static Fam
             .ok_or_else(|| Error::UnknownArchitecture {
                 path: source.checkpoint.path().into(),
                 found: describe(source),
+                nearest: nearest::family(source, &FAMILIES),
                 known: known(),
             }),
     }

@@ -41,6 +41,19 @@ pub(super) fn tokenizer(source: &Source, vocab_rows: usize) -> Result<Option<Bun
     }))
 }
 
+/// What to say when a task was asked for that needs a tokenizer.
+pub(super) fn tokenizer_missing(source: &Source, task: Task) -> Error {
+    Error::SideFile {
+        path: source.path(TOKENIZER),
+        what: format!("task `{task}` needs the tokenizer; put it beside the weights"),
+    }
+}
+
+/// The note on a bundle that has no tokenizer because the checkpoint has none.
+pub(super) fn without_tokenizer() -> String {
+    format!("no {TOKENIZER} beside the weights: the bundle takes and answers tensors")
+}
+
 /// The largest id of `model.vocab` (an object of ids, or a list by id) and `added_tokens`.
 fn largest_id(tokenizer: &Value) -> Option<u64> {
     let vocab = match tokenizer.get("model")?.get("vocab")? {

@@ -1,0 +1,138 @@
+//! Whisper (Radford et al. 2022, arXiv:2212.04356), as `modeling_whisper.py` of transformers 5.23
+//! computes it; checkpoints of Hugging Face and of CTranslate2.
+//!
+//! | graph | tensor | shape | dtype | meaning |
+//! |---|---|---|---|---|
+//! | `encoder` | in `input_features` | N×M×F | f32 | log-mel, F ≤ 2·S frames of 10 ms, S of the checkpoint (1500) |
+//! | | out `last_hidden_state` | N×T×D | f32 | T = ⌈F / 2⌉ |
+//! | `decoder` | in `input_ids` | N×L | i64 | the prompt, then one token |
+//! | | in `encoder_hidden_states` | N×T×D | f32 | read at the first step only |
+//! | | in `past_key_values.{i}.decoder.{key,value}` | N×H×P×K | f32 | P = 0 at the first step |
+//! | | in `past_key_values.{i}.encoder.{key,value}` | N×H×S×K | f32 | S = 0 at the first step |
+//! | | out `logits` | N×L×V | f32 | the next token |
+//! | | out `present.{i}.decoder.{key,value}` | N×H×(P+L)×K | f32 | the next past |
+//! | | out `present.{i}.encoder.{key,value}` | N×H×T×K | f32 | empty after the first step |
+
+mod ctranslate2;
+mod network;
+mod speech;
+
+use bevel_manifest::{Decode, Input, Task};
+
+use super::layers::Activation;
+use super::settings::Settings;
+use crate::arch::{Built, Family, Graphs, text};
+use crate::source::Source;
+use crate::weights::Weights;
+use crate::{Error, Options};
+
+pub(super) const FAMILY: Family = Family {
+    name: NAME,
+    marks: &[
+        "encoder_attn",
+        "encoder.conv1",
+        "encoder.embed_positions",
+        "decoder.embed_tokens",
+    ],
+    recognises: |source| {
+        source.model_type() == Some(NAME) || ctranslate2::is_whisper(&source.checkpoint)
+    },
+    build,
+};
+
+const NAME: &str = "whisper";
+
+/// What the shapes of the weights do not tell.
+#[derive(Clone)]
+struct Config {
+    layers: Sides,
+    heads: Sides,
+    activation: Activation,
+    /// Embeddings are multiplied by √D.
+    scale_embedding: bool,
+}
+
+/// A number of the encoder and the one of the decoder.
+#[derive(Clone, Copy)]
+struct Sides {
+    encoder: usize,
+    decoder: usize,
+}
+
+impl Config {
+    fn read(source: &Source) -> Result<Self, Error> {
+        let settings = Settings::read(source, NAME)?;
+        let sides = |of: &str| -> Result<Sides, Error> {
+            Ok(Sides {
+                encoder: settings.needed(&format!("encoder_{of}"))?,
+                decoder: settings.needed(&format!("decoder_{of}"))?,
+            })
+        };
+        Ok(Self {
+            layers: sides("layers")?,
+            heads: sides("attention_heads")?,
+            activation: settings.activation("activation_function", Activation::Gelu)?,
+            scale_embedding: settings.flag("scale_embedding", false),
+        })
+    }
+}
+
+fn build(source: &Source, options: &Options) -> Result<Built, Error> {
+    let checkpoint = &source.checkpoint;
+    let (config, weights) = match ctranslate2::is_whisper(checkpoint) {
+        true => {
+            let (config, names) = ctranslate2::read(checkpoint)?;
+            (config, Weights::renamed(checkpoint, NAME, names))
+        }
+        false => (Config::read(source)?, Weights::new(checkpoint, NAME)),
+    };
+    let sizes = network::Sizes::read(&config, &weights)?;
+    let graphs = Graphs::from([
+        ("encoder", network::encoder(&config, &sizes, &weights)?),
+        ("decoder", network::decoder(&config, &sizes, &weights)?),
+    ]);
+    // The output shares the embedding, but some checkpoints repeat it.
+    let unused =
+        weights.finish(|name| name == "proj_out.weight" || ctranslate2::is_setting(name))?;
+
+    let asked = options.wanted_task();
+    let tokenizer = text::tokenizer(source, sizes.vocab)?;
+    let task = match (&tokenizer, asked) {
+        (_, Some(Task::Tensors)) => Task::Tensors,
+        (Some(_), None | Some(Task::Transcribe)) => Task::Transcribe,
+        (None, None) => Task::Tensors,
+        (None, Some(Task::Transcribe)) => {
+            return Err(text::tokenizer_missing(source, Task::Transcribe));
+        }
+        (_, Some(task)) => {
+            return Err(Error::Task {
+                family: NAME,
+                task,
+                known: "transcribe, tensors".into(),
+            });
+        }
+    };
+    let mut notes = Vec::new();
+    let (input, decode) = match (task, &tokenizer) {
+        (Task::Transcribe, Some(tokenizer)) => (
+            Input::Audio(speech::input(source, &sizes)?),
+            Decode::Transcribe(speech::decode(source, tokenizer, &sizes)?),
+        ),
+        _ => {
+            notes.extend(tokenizer.is_none().then(text::without_tokenizer));
+            (Input::Tensors, Decode::Tensors)
+        }
+    };
+    Ok(Built {
+        graphs,
+        task,
+        input,
+        decode,
+        files: tokenizer
+            .into_iter()
+            .filter(|_| task != Task::Tensors)
+            .collect(),
+        unused: unused.0,
+        notes,
+    })
+}

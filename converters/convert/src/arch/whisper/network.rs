@@ -1,0 +1,272 @@
+use bevel_onnx::{DType, Dim, Graph};
+
+use super::{Config, NAME};
+use crate::Error;
+use crate::arch::cache::{Cache, causal, length, past_length};
+use crate::arch::cross::Cross;
+use crate::arch::layers::{Net, attend};
+use crate::weights::Weights;
+
+/// ε of every layer norm, which no configuration names.
+const EPSILON: f32 = 1e-5;
+
+/// Sizes that the weights tell.
+pub(super) struct Sizes {
+    /// `model.`, unless the bare model was saved.
+    prefix: &'static str,
+    /// D.
+    pub hidden: usize,
+    /// V.
+    pub vocab: usize,
+    /// M.
+    pub mel_bins: usize,
+    /// Most positions of the encoder, two frames each.
+    pub source_positions: usize,
+    /// Most tokens.
+    pub target_positions: usize,
+}
+
+impl Sizes {
+    pub fn read(config: &Config, weights: &Weights<'_>) -> Result<Self, Error> {
+        let bare = weights.contains("encoder.conv1.weight");
+        let prefix = if bare { "" } else { "model." };
+        // 1 where a weight is missing, which `Weights::finish` reports.
+        let size = |name: &str, axis: usize| {
+            let shape = weights.shape(&format!("{prefix}{name}"));
+            shape.and_then(|s| s.get(axis).copied()).unwrap_or(1).max(1)
+        };
+        let hidden = size("encoder.conv1.weight", 0);
+        for heads in [config.heads.encoder, config.heads.decoder] {
+            if !hidden.is_multiple_of(heads) {
+                return Err(Error::Unsupported {
+                    family: NAME,
+                    what: format!("{heads} attention heads over a width of {hidden}"),
+                    next: "their number must divide the width; is config.json of this checkpoint?"
+                        .into(),
+                });
+            }
+        }
+        Ok(Self {
+            prefix,
+            hidden,
+            vocab: size("decoder.embed_tokens.weight", 0),
+            mel_bins: size("encoder.conv1.weight", 1),
+            source_positions: size("encoder.embed_positions.weight", 0),
+            target_positions: size("decoder.embed_positions.weight", 0),
+        })
+    }
+}
+
+/// A stack of layers under construction.
+struct Stack<'a, 'b> {
+    net: Net<'a>,
+    config: &'b Config,
+    hidden: usize,
+    heads: usize,
+}
+
+impl Stack<'_, '_> {
+    fn width(&self) -> usize {
+        self.hidden / self.heads
+    }
+
+    fn norm(&mut self, x: &str, name: &str) -> Result<String, Error> {
+        self.net.layer_norm(x, name, self.hidden, EPSILON)
+    }
+
+    /// N×H×T×K with the factor 1/√K.
+    fn query(&mut self, x: &str, name: &str) -> Result<String, Error> {
+        let (size, width) = ([self.hidden; 2], self.width());
+        let factor = 1.0 / (width as f32).sqrt();
+        let query = self
+            .net
+            .linear_scaled(x, &format!("{name}.q_proj"), size, factor)?;
+        Ok(self.net.split_heads(&query, self.heads, width))
+    }
+
+    /// Keys, which have no bias, and values, as they are before they are split into heads.
+    fn key_value(&mut self, x: &str, name: &str) -> Result<[String; 2], Error> {
+        let size = [self.hidden; 2];
+        let key = self.net.product(x, &format!("{name}.k_proj"), size)?;
+        let value = self.net.linear(x, &format!("{name}.v_proj"), size)?;
+        Ok([key, value])
+    }
+
+    /// `x + out_proj(mixed)` for mixed N×H×T×K.
+    fn project(&mut self, mixed: &str, x: &str, name: &str) -> Result<String, Error> {
+        let mixed = self.net.join_heads(mixed, self.hidden);
+        let out = format!("{name}.out_proj");
+        let out = self.net.linear(&mixed, &out, [self.hidden; 2])?;
+        Ok(self.net.graph.node("Add", &[x, &out], []))
+    }
+
+    /// `x + fc2(act(fc1(norm(x))))`.
+    fn feed_forward(&mut self, x: &str, name: &str) -> Result<String, Error> {
+        let inner = self.net.rows(&format!("{name}.fc1.weight"));
+        let y = self.norm(x, &format!("{name}.final_layer_norm"))?;
+        let y = self
+            .net
+            .linear(&y, &format!("{name}.fc1"), [self.hidden, inner])?;
+        let y = self.net.activation(&y, self.config.activation);
+        let y = self
+            .net
+            .linear(&y, &format!("{name}.fc2"), [inner, self.hidden])?;
+        Ok(self.net.graph.node("Add", &[x, &y], []))
+    }
+}
+
+pub(super) fn encoder(
+    config: &Config,
+    sizes: &Sizes,
+    weights: &Weights<'_>,
+) -> Result<Graph, Error> {
+    let mut stack = Stack {
+        net: Net::new("whisper-encoder", weights),
+        config,
+        hidden: sizes.hidden,
+        heads: config.heads.encoder,
+    };
+    let prefix = format!("{}encoder", sizes.prefix);
+    let frames = [Dim::Fixed(sizes.mel_bins), Dim::named("frames")];
+    let dims = [Dim::named("batch")].into_iter().chain(frames);
+    let features = stack.net.graph.input("input_features", DType::F32, dims);
+    let mut x = features;
+    for (name, inputs, stride) in [("conv1", sizes.mel_bins, 1), ("conv2", sizes.hidden, 2)] {
+        let name = format!("{prefix}.{name}");
+        stack.net.graph.set_scope(&name);
+        let weight = format!("{name}.weight");
+        let weight = stack.net.table(&weight, &[sizes.hidden, inputs, 3])?;
+        let bias = stack.net.table(&format!("{name}.bias"), &[sizes.hidden])?;
+        let attributes = [
+            ("kernel_shape", [3].into()),
+            ("pads", [1, 1].into()),
+            ("strides", [stride].into()),
+        ];
+        let inputs = [x.as_str(), &weight, &bias];
+        x = stack.net.graph.node("Conv", &inputs, attributes);
+        x = stack.net.activation(&x, config.activation);
+    }
+    stack.net.graph.set_scope(&prefix);
+    let order = [("perm", [0, 2, 1].into())];
+    x = stack.net.graph.node("Transpose", &[&x], order);
+    let positions = format!("{prefix}.embed_positions.weight");
+    let positions = stack
+        .net
+        .table(&positions, &[sizes.source_positions, sizes.hidden])?;
+    let (start, end) = (stack.net.i64s(&[0]), length(&mut stack.net, &x));
+    let rows = [positions.as_str(), &start, &end, &start];
+    let positions = stack.net.graph.node("Slice", &rows, []);
+    x = stack.net.graph.node("Add", &[&x, &positions], []);
+    for i in 0..config.layers.encoder {
+        let layer = format!("{prefix}.layers.{i}");
+        stack.net.graph.set_scope(&layer);
+        let name = format!("{layer}.self_attn");
+        let y = stack.norm(&x, &format!("{name}_layer_norm"))?;
+        let query = stack.query(&y, &name)?;
+        let [key, value] = stack.key_value(&y, &name)?;
+        let (heads, width) = (stack.heads, stack.width());
+        let key = stack.net.split_heads_transposed(&key, heads, width);
+        let value = stack.net.split_heads(&value, heads, width);
+        let mixed = attend(&mut stack.net.graph, [&query, &key, &value], None);
+        x = stack.project(&mixed, &x, &name)?;
+        x = stack.feed_forward(&x, &layer)?;
+    }
+    stack.net.graph.set_scope(&prefix);
+    x = stack.norm(&x, &format!("{prefix}.layer_norm"))?;
+    let mut graph = stack.net.graph;
+    graph.output(&x, "last_hidden_state", DType::F32, states(sizes.hidden));
+    Ok(graph)
+}
+
+fn states(hidden: usize) -> [Dim; 3] {
+    let named = ["batch", "encoder_sequence"].map(Dim::named);
+    let [batch, sequence] = named;
+    [batch, sequence, Dim::Fixed(hidden)]
+}
+
+pub(super) fn decoder(
+    config: &Config,
+    sizes: &Sizes,
+    weights: &Weights<'_>,
+) -> Result<Graph, Error> {
+    let heads = config.heads.decoder;
+    let mut stack = Stack {
+        net: Net::new("whisper-decoder", weights),
+        config,
+        hidden: sizes.hidden,
+        heads,
+    };
+    let (hidden, width) = (sizes.hidden, stack.width());
+    let prefix = format!("{}decoder", sizes.prefix);
+    let tokens = ["batch", "sequence"].map(Dim::named);
+    let ids = stack.net.graph.input("input_ids", DType::I64, tokens);
+    let encoded = "encoder_hidden_states";
+    let encoded = stack.net.graph.input(encoded, DType::F32, states(hidden));
+    let mut own = Cache::new("decoder.", heads, width, ["past", "present"]);
+    let other = Cache::new("encoder.", heads, width, ["encoder_past", "encoder_new"]);
+    let mut pasts = Vec::new();
+    for i in 0..config.layers.decoder {
+        let own = own.past(&mut stack.net, i);
+        pasts.push((own, other.past(&mut stack.net, i)));
+    }
+    let Some((own_past, cross_past)) = pasts.first() else {
+        return Err(Error::Unsupported {
+            family: NAME,
+            what: "a decoder without layers".into(),
+            next: "is config.json of this checkpoint?".into(),
+        });
+    };
+
+    stack.net.graph.set_scope(&prefix);
+    let past = past_length(&mut stack.net, &own_past[0]);
+    let new = length(&mut stack.net, &ids);
+    let [positions, bias] = causal(&mut stack.net, &past, &new);
+    let words = format!("{prefix}.embed_tokens.weight");
+    let words = stack.net.table(&words, &[sizes.vocab, hidden])?;
+    let table = format!("{prefix}.embed_positions.weight");
+    let table = stack.net.table(&table, &[sizes.target_positions, hidden])?;
+    let mut x = stack.net.graph.node("Gather", &[&words, &ids], []);
+    if config.scale_embedding {
+        let factor = stack.net.scalar((hidden as f32).sqrt());
+        x = stack.net.graph.node("Mul", &[&x, &factor], []);
+    }
+    let positions = stack.net.graph.node("Gather", &[&table, &positions], []);
+    x = stack.net.graph.node("Add", &[&x, &positions], []);
+
+    let mut cross = Cross::new(&mut stack.net, &encoded, &cross_past[0], other);
+    for (i, (own_past, cross_past)) in pasts.iter().enumerate() {
+        let layer = format!("{prefix}.layers.{i}");
+        stack.net.graph.set_scope(&layer);
+        let name = format!("{layer}.self_attn");
+        let y = stack.norm(&x, &format!("{name}_layer_norm"))?;
+        let query = stack.query(&y, &name)?;
+        let [key, value] = stack.key_value(&y, &name)?;
+        let key = stack.net.split_heads(&key, heads, width);
+        let value = stack.net.split_heads(&value, heads, width);
+        let [key, value] = own.append(&mut stack.net, own_past, [&key, &value]);
+        let order = [("perm", [0, 1, 3, 2].into())];
+        let key = stack.net.graph.node("Transpose", &[&key], order);
+        let mixed = attend(&mut stack.net.graph, [&query, &key, &value], Some(&bias));
+        x = stack.project(&mixed, &x, &name)?;
+
+        let name = format!("{layer}.encoder_attn");
+        let y = stack.norm(&x, &format!("{name}_layer_norm"))?;
+        let query = stack.query(&y, &name)?;
+        let [key, value] = stack.key_value(&cross.hidden.clone(), &name)?;
+        let key = stack.net.split_heads(&key, heads, width);
+        let value = stack.net.split_heads(&value, heads, width);
+        let past = [cross_past[0].as_str(), &cross_past[1]];
+        let mixed = cross.attend(&mut stack.net, &query, [&key, &value], past);
+        x = stack.project(&mixed, &x, &name)?;
+        x = stack.feed_forward(&x, &layer)?;
+    }
+    stack.net.graph.set_scope(&prefix);
+    x = stack.norm(&x, &format!("{prefix}.layer_norm"))?;
+    let logits = stack.net.tied(&x, &words, None, [hidden, sizes.vocab]);
+    let [batch, sequence] = ["batch", "sequence"].map(Dim::named);
+    let dims = [batch, sequence, Dim::Fixed(sizes.vocab)];
+    stack.net.graph.output(&logits, "logits", DType::F32, dims);
+    own.finish(&mut stack.net);
+    cross.cache.finish(&mut stack.net);
+    Ok(stack.net.graph)
+}

@@ -1,0 +1,134 @@
+//! What Whisper keeps beside its weights: the front end, and the ids that steer the decoder.
+
+use std::collections::BTreeMap;
+
+use bevel_manifest::{AudioInput, MelSpec, TranscribeSpec};
+use serde_json::Value;
+
+use super::NAME;
+use super::network::Sizes;
+use crate::Error;
+use crate::arch::BundleFile;
+use crate::arch::text::TOKENIZER;
+use crate::source::Source;
+
+/// Vocabularies below this size know one language; transformers and faster-whisper tell them apart so.
+const MULTILINGUAL_VOCAB: usize = 51_865;
+
+/// Samples of the window and from frame to frame at 16 kHz (section 2.2 of the paper).
+const SAMPLE_RATE_HZ: u32 = 16_000;
+const WINDOW_SAMPLES: u32 = 400;
+const HOP_SAMPLES: u32 = 160;
+
+/// `preprocessor_config.json`, and the paper's numbers where it says nothing.
+pub(super) fn input(source: &Source, sizes: &Sizes) -> Result<AudioInput, Error> {
+    const FILE: &str = "preprocessor_config.json";
+    let config = source.json(FILE)?.unwrap_or_default();
+    let fixed = [
+        ("sampling_rate", SAMPLE_RATE_HZ as usize),
+        ("n_fft", WINDOW_SAMPLES as usize),
+        ("hop_length", HOP_SAMPLES as usize),
+        ("feature_size", sizes.mel_bins),
+    ];
+    for (key, expected) in fixed {
+        let value = config.get(key).and_then(Value::as_u64);
+        if let Some(value) = value.filter(|value| *value != expected as u64) {
+            return Err(Error::SideFile {
+                path: source.path(FILE),
+                what: format!("`{key}` is {value}, but this Whisper hears {expected}"),
+            });
+        }
+    }
+    let frames = 2 * sizes.source_positions as u32;
+    Ok(AudioInput {
+        sample_rate_hz: SAMPLE_RATE_HZ,
+        max_piece_s: (frames * HOP_SAMPLES) as f32 / SAMPLE_RATE_HZ as f32,
+        mel: Some(MelSpec {
+            window_samples: WINDOW_SAMPLES,
+            hop_samples: HOP_SAMPLES,
+            bins: sizes.mel_bins as u32,
+            frames: Some(frames),
+        }),
+        vad: None,
+    })
+}
+
+/// Special tokens by the tokenizer; suppressed ones by `generation_config.json`, or by `config.json`
+/// of CTranslate2.
+pub(super) fn decode(
+    source: &Source,
+    tokenizer: &BundleFile,
+    sizes: &Sizes,
+) -> Result<TranscribeSpec, Error> {
+    let special = special_tokens(tokenizer)?;
+    let id = |token: &str| special.get(token).copied();
+    let needed = |token: &str| {
+        id(token).ok_or_else(|| Error::SideFile {
+            path: source.path(TOKENIZER),
+            what: format!("has no token `{token}`; is it the tokenizer of a {NAME} model?"),
+        })
+    };
+    let generation = source.json("generation_config.json")?.unwrap_or_default();
+    let config = source.config.clone().unwrap_or_default();
+    let list = |keys: [(&Value, &str); 2]| -> Vec<u32> {
+        let found = keys
+            .iter()
+            .find_map(|(value, key)| value.get(key)?.as_array());
+        let ids = found.into_iter().flatten().filter_map(Value::as_u64);
+        // −1 and ids beyond the vocabulary suppress nothing.
+        let ids = ids.filter(|id| *id < sizes.vocab as u64);
+        ids.map(|id| id as u32).collect()
+    };
+    let multilingual = generation.get("is_multilingual").and_then(Value::as_bool);
+    let multilingual = multilingual.unwrap_or(sizes.vocab >= MULTILINGUAL_VOCAB);
+    let languages: BTreeMap<String, u32> = match multilingual {
+        true => special.iter().filter_map(language).collect(),
+        false => BTreeMap::new(),
+    };
+    let (transcribe_id, translate_id) = match multilingual {
+        true => (Some(needed("<|transcribe|>")?), id("<|translate|>")),
+        false => (None, None),
+    };
+    Ok(TranscribeSpec::Whisper {
+        tokenizer: TOKENIZER.into(),
+        start_id: needed("<|startoftranscript|>")?,
+        end_id: needed("<|endoftext|>")?,
+        transcribe_id,
+        translate_id,
+        no_timestamps_id: id("<|notimestamps|>"),
+        language: default_language(&generation, &languages),
+        max_tokens: sizes.target_positions,
+        suppress_ids: list([(&generation, "suppress_tokens"), (&config, "suppress_ids")]),
+        begin_suppress_ids: list([
+            (&generation, "begin_suppress_tokens"),
+            (&config, "suppress_ids_begin"),
+        ]),
+        languages,
+    })
+}
+
+/// The language a fine-tuned checkpoint was made for, else English.
+fn default_language(generation: &Value, languages: &BTreeMap<String, u32>) -> String {
+    let named = generation.get("language").and_then(Value::as_str);
+    let code = named.map(|name| name.trim_matches(['<', '|', '>']));
+    let known = code.filter(|code| languages.contains_key(*code));
+    known.unwrap_or("en").into()
+}
+
+/// `<|en|>` and its like: two or three lower-case letters.
+fn language((token, id): (&String, &u32)) -> Option<(String, u32)> {
+    let code = token.strip_prefix("<|")?.strip_suffix("|>")?;
+    let letters = code.bytes().all(|b| b.is_ascii_lowercase());
+    ((2..=3).contains(&code.len()) && letters).then(|| (code.to_owned(), *id))
+}
+
+/// The added tokens of `tokenizer.json` and their ids.
+fn special_tokens(tokenizer: &BundleFile) -> Result<BTreeMap<String, u32>, Error> {
+    let tokenizer = tokenizer.json()?;
+    let added = tokenizer.get("added_tokens").and_then(Value::as_array);
+    let entry = |token: &Value| {
+        let id = u32::try_from(token.get("id")?.as_u64()?).ok()?;
+        Some((token.get("content")?.as_str()?.to_owned(), id))
+    };
+    Ok(added.into_iter().flatten().filter_map(entry).collect())
+}
