@@ -20,7 +20,7 @@ use crate::weights::{Part, Renamed};
 const SPEC: &str = "WhisperSpec";
 
 pub(super) fn is_whisper(checkpoint: &Checkpoint) -> bool {
-    checkpoint.spec() == Some(SPEC)
+    checkpoint.spec().is_some_and(|spec| spec.name == SPEC)
 }
 
 /// Variables that are settings: their names have no weight or bias at the end.
