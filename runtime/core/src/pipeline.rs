@@ -35,6 +35,8 @@ pub struct Options {
     pub top_k: Option<usize>,
     /// Longest text in tokens; at most what the model allows.
     pub max_tokens: Option<usize>,
+    /// Language to hear, as the model calls it: ISO 639-1, such as `en`.
+    pub language: Option<String>,
 }
 
 /// Preparation and decoding of one task, without a session.
@@ -127,6 +129,14 @@ pub struct Timing {
     pub run: Duration,
     /// From output tensors to the answer.
     pub decode: Duration,
+}
+
+impl std::ops::AddAssign for Timing {
+    fn add_assign(&mut self, other: Self) {
+        self.prepare += other.prepare;
+        self.run += other.run;
+        self.decode += other.decode;
+    }
 }
 
 impl<T: Task> Pipeline<T> {

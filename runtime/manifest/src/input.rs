@@ -132,7 +132,7 @@ impl Input {
     }
 
     /// The files this section names.
-    pub(crate) fn files(&self) -> Vec<&str> {
+    pub fn files(&self) -> Vec<&str> {
         match self {
             Self::Text(text) => vec![text.tokenizer.as_str()],
             Self::Audio(audio) => audio.files(),

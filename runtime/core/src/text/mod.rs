@@ -5,3 +5,4 @@ mod tokenize;
 
 pub use embed::{Embed, Embedding};
 pub use tokenize::Tokenize;
+pub(crate) use tokenize::load_tokenizer;
