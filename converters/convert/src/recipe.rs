@@ -108,3 +108,65 @@ fn labels_of(decode: &Decode) -> Option<&str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bevel_manifest::{Manifest, Recipe};
+
+    use super::*;
+    use crate::convert;
+    use crate::testing::Bert;
+
+    const RECIPE: &str = r#"
+        name = "m"
+        task = "embed"
+        family = "bert"
+        license = "MIT"
+        homepage = ""
+        sources = []
+        checkpoint = "model.safetensors"
+        [input]
+        kind = "audio"
+        sample_rate_hz = 16000
+        max_piece_s = 30.0
+        vad = { graph = "vad.onnx", threshold = 0.5, min_silence_ms = 500, pad_ms = 400 }
+    "#;
+
+    #[test]
+    fn what_the_input_names_travels_into_the_bundle() {
+        for (name, beside, in_checkpoint, travels) in [
+            ("beside the recipe", true, false, Some("recipe")),
+            ("beside the checkpoint", false, true, Some("checkpoint")),
+            ("in both", true, true, Some("recipe")),
+            ("nowhere", false, false, None),
+        ] {
+            let bert = Bert::new("BertModel", "");
+            let (checkpoint, folder) = (bert.write(), tempfile::tempdir().unwrap());
+            let put = |dir: &std::path::Path, text| std::fs::write(dir.join("vad.onnx"), text);
+            if beside {
+                put(folder.path(), "recipe").unwrap();
+            }
+            if in_checkpoint {
+                put(&checkpoint, "checkpoint").unwrap();
+            }
+            let options = Options {
+                recipe: Some(Recipe::from_toml(RECIPE).unwrap()),
+                recipe_dir: Some(folder.path().into()),
+                ..Options::default()
+            };
+            let done = convert(&checkpoint, &bert.out(), &options, None, &mut |_| {});
+            let Some(expected) = travels else {
+                let error = done.unwrap_err().to_string();
+                assert!(error.contains("`vad.onnx`"), "{name}: {error}");
+                continue;
+            };
+            done.unwrap();
+            let found = std::fs::read_to_string(bert.out().join("vad.onnx")).unwrap();
+            assert_eq!(found, expected, "{name}");
+            let text = std::fs::read_to_string(bert.out().join("bundle.toml")).unwrap();
+            let manifest = Manifest::from_toml(&text).unwrap();
+            let mut files = manifest.files.iter();
+            assert!(files.any(|file| file.path == "vad.onnx"), "{name}");
+        }
+    }
+}

