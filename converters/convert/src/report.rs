@@ -89,6 +89,11 @@ pub enum Stage {
     Finish,
 }
 
+impl Stage {
+    /// How many stages there are.
+    pub const COUNT: u64 = Self::Finish as u64 + 1;
+}
+
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -152,9 +152,9 @@ pub struct VerifyArgs {
     /// Precision; fp32 where there is one.
     #[arg(long)]
     pub variant: Option<String>,
-    /// Graph of the bundle that is run.
-    #[arg(long, default_value = "model")]
-    pub graph: String,
+    /// Run this graph alone, such as `decoder`; all of them when not given.
+    #[arg(long, value_name = "ROLE")]
+    pub graph: Option<String>,
     /// Allowed difference.
     #[arg(long, default_value_t = 1e-4)]
     pub atol: f64,

@@ -31,14 +31,18 @@ pub fn convert(args: &ConvertArgs) -> anyhow::Result<()> {
     // Without ONNX Runtime nothing can be measured, and an unmeasured variant is not shipped as
     // the choice: better to say so before the work than after.
     open::runtime(None)?;
-    let bar = spinner();
+    let bar = progress();
     let mut judge = Side;
     let report = bevel_convert::convert(
         &from.checkpoint,
         &args.output,
         &options,
         Some(&mut judge),
-        &mut |stage: Stage| bar.set_message(stage.to_string()),
+        &mut |stage: Stage| {
+            // Quantising and writing alternate, one variant after the other: the bar never goes back.
+            bar.set_position(bar.position().max(stage as u64));
+            bar.set_message(stage.to_string());
+        },
     )?;
     bar.finish_and_clear();
     if args.json {
@@ -93,12 +97,15 @@ fn source(args: &ConvertArgs) -> anyhow::Result<From> {
     })
 }
 
-fn spinner() -> ProgressBar {
+/// The stages that are done, and the one that is under way.
+fn progress() -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
+    let bar = ProgressBar::new(Stage::COUNT);
+    if let Ok(style) =
+        ProgressStyle::with_template("{spinner} {bar:21} {pos}/{len} {msg} {elapsed}")
+    {
         bar.set_style(style);
     }
     bar.enable_steady_tick(std::time::Duration::from_millis(100));

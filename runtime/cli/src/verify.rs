@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use bevel::{Bundle, Devices, Session, Tensor, TensorData};
+use anyhow::Context;
+use bevel::verify::{self, Compared, Recording, Tolerance, Verified};
+use bevel::{Bundle, Tensor, TensorData};
 use bevel_manifest::{ErrorKind, FileEntry};
 use safetensors::{Dtype, SafeTensors};
 use serde::Serialize;
@@ -17,21 +19,8 @@ use crate::show::table;
 #[derive(Serialize)]
 struct Report {
     files: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    graph: Option<String>,
-    outputs: Vec<Compared>,
-    ok: bool,
-}
-
-/// How one output differs from what was recorded.
-#[derive(Serialize)]
-struct Compared {
-    name: String,
-    shape: Vec<usize>,
-    values: usize,
-    max_abs: f64,
-    /// The largest `|a − b| − (atol + rtol · |b|)`; above zero is a breach.
-    max_excess: f64,
+    #[serde(flatten)]
+    verified: Option<Verified>,
     ok: bool,
 }
 
@@ -45,18 +34,16 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
     };
     let mut report = Report {
         files: 0,
-        graph: None,
-        outputs: Vec::new(),
+        verified: None,
         ok: true,
     };
     if let Some(bundle) = &bundle {
         report.files = check_hashes(bundle)?;
     }
     if let Some(io) = &args.io {
-        let graph = graph(args, bundle.as_ref())?;
-        report.outputs = compare(&graph, io, args.atol, args.rtol)?;
-        report.ok = report.outputs.iter().all(|o| o.ok);
-        report.graph = Some(graph.display().to_string());
+        let verified = compare(args, bundle.as_ref(), io)?;
+        report.ok = verified.outputs.iter().all(|o| o.ok);
+        report.verified = Some(verified);
     } else if plain {
         return Err(fail(
             ErrorKind::Input,
@@ -72,8 +59,9 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     let names: Vec<_> = report
-        .outputs
+        .verified
         .iter()
+        .flat_map(|verified| &verified.outputs)
         .filter(|o| !o.ok)
         .map(|o| o.name.as_str())
         .collect();
@@ -118,85 +106,26 @@ pub fn entry(name: &str, path: &Path) -> anyhow::Result<FileEntry> {
     Ok(FileEntry::of(name, file).map_err(unreadable)?)
 }
 
-/// The graph to run: the file itself, or that of the named variant, fp32 where there is one.
-fn graph(args: &VerifyArgs, bundle: Option<&Bundle>) -> anyhow::Result<PathBuf> {
+/// Runs the graphs, or the one that was asked for, of the named variant, fp32 where there is one.
+fn compare(args: &VerifyArgs, bundle: Option<&Bundle>, io: &Path) -> anyhow::Result<Verified> {
+    let recording = Recording::new(read(io)?).with_context(|| io.display().to_string())?;
+    let tolerance = Tolerance {
+        atol: args.atol,
+        rtol: args.rtol,
+    };
     let Some(bundle) = bundle else {
-        return Ok(args.model.clone());
+        let graphs = BTreeMap::from([("model", args.model.as_path())]);
+        return Ok(verify::verify(&graphs, &recording, tolerance)?);
     };
-    let fp32 = bundle
-        .manifest()
-        .variants
-        .iter()
-        .any(|v| v.name == "fp32")
-        .then_some("fp32");
+    let mut names = bundle.manifest().variants.iter().map(|v| v.name.as_str());
+    let fp32 = names.find(|name| *name == "fp32");
     let variant = args.variant.as_deref().or(fp32);
-    Ok(bundle.graph(variant, &args.graph)?.to_path_buf())
-}
-
-fn compare(graph: &Path, io: &Path, atol: f64, rtol: f64) -> anyhow::Result<Vec<Compared>> {
-    let tensors = read(io)?;
-    let part = |prefix: &str| -> BTreeMap<String, Tensor> {
-        let named = tensors
-            .iter()
-            .filter_map(|(n, t)| Some((n.strip_prefix(prefix)?, t)));
-        named.map(|(n, t)| (n.to_string(), t.clone())).collect()
-    };
-    let (inputs, expected) = (part("input."), part("output."));
-    if inputs.is_empty() || expected.is_empty() {
-        let what = "holds no tensors `input.NAME` and `output.NAME`";
-        return Err(fail(ErrorKind::Input, format!("{}: {what}", io.display())));
+    if let Some(role) = &args.graph {
+        let graph = bundle.graph(variant, role)?;
+        return Ok(verify::verify_one(role, graph, &recording, tolerance)?);
     }
-    let mut session = Session::load(graph, &Devices::default())?;
-    let outputs = session.run_tensors(&inputs)?;
-    expected
-        .into_iter()
-        .map(|(name, expected)| {
-            let found = outputs.get(&name).ok_or_else(|| {
-                let known: Vec<_> = outputs.keys().map(String::as_str).collect();
-                fail(
-                    ErrorKind::Model,
-                    format!(
-                        "the graph has no output `{name}`, only: {}",
-                        known.join(", ")
-                    ),
-                )
-            })?;
-            Ok(difference(name, found, &expected, atol, rtol))
-        })
-        .collect()
-}
-
-fn difference(name: String, a: &Tensor, b: &Tensor, atol: f64, rtol: f64) -> Compared {
-    let (mut max_abs, mut max_excess) = (0.0f64, f64::NEG_INFINITY);
-    let same_shape = a.shape == b.shape;
-    if same_shape {
-        for (a, b) in a.data.to_f64().into_iter().zip(b.data.to_f64()) {
-            // Equal covers infinities; a NaN on one side only must not pass as small.
-            let gap = match a == b || (a.is_nan() && b.is_nan()) {
-                true => 0.0,
-                false if a.is_nan() || b.is_nan() => f64::INFINITY,
-                false => (a - b).abs(),
-            };
-            let allowed = if b.is_finite() {
-                atol + rtol * b.abs()
-            } else {
-                atol
-            };
-            max_abs = max_abs.max(gap);
-            max_excess = max_excess.max(gap - allowed);
-        }
-    } else {
-        (max_abs, max_excess) = (f64::INFINITY, f64::INFINITY);
-    }
-    let ok = same_shape && max_excess <= 0.0;
-    Compared {
-        name,
-        shape: a.shape.clone(),
-        values: b.data.len(),
-        max_abs,
-        max_excess,
-        ok,
-    }
+    let graphs = bundle.graphs(variant)?;
+    Ok(verify::verify(&graphs, &recording, tolerance)?)
 }
 
 /// All tensors of a safetensors file.
@@ -252,10 +181,14 @@ fn print(report: &Report) {
             verdict.to_string(),
         ]
     };
-    if !report.outputs.is_empty() {
-        let rows: Vec<_> = std::iter::once(head)
-            .chain(report.outputs.iter().map(row))
-            .collect();
-        print!("{}", table(&rows));
+    let Some(verified) = &report.verified else {
+        return;
+    };
+    let rows: Vec<_> = std::iter::once(head)
+        .chain(verified.outputs.iter().map(row))
+        .collect();
+    print!("{}", table(&rows));
+    for role in &verified.idle {
+        println!("  graph `{role}` is not part of the recording");
     }
 }

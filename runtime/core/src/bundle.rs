@@ -139,20 +139,35 @@ impl Bundle {
     /// # Errors
     /// [`Error::Manifest`] when there is no such variant or role.
     pub fn graph(&self, variant: Option<&str>, role: &str) -> Result<&Path> {
-        let bad = |source| Error::Manifest {
-            path: self.root.join(FILE_NAME),
-            source,
-        };
-        let variant = self.manifest.variant(variant).map_err(bad)?;
-        let name = variant.graphs.get(role).ok_or_else(|| {
-            let roles: Vec<_> = variant.graphs.keys().map(String::as_str).collect();
-            bad(ManifestError::Invalid(format!(
+        let graphs = self.graphs(variant)?;
+        graphs.get(role).copied().ok_or_else(|| {
+            let roles: Vec<_> = graphs.keys().copied().collect();
+            self.bad_manifest(ManifestError::Invalid(format!(
                 "variant `{}` has no graph `{role}`, only: {}",
-                variant.name,
+                variant.unwrap_or(&self.manifest.variant),
                 roles.join(", ")
             )))
-        })?;
-        self.file(name)
+        })
+    }
+
+    /// Role to file of all graphs of the chosen variant, or of the one called `variant`.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] when there is no such variant.
+    pub fn graphs(&self, variant: Option<&str>) -> Result<BTreeMap<&str, &Path>> {
+        let variant = self.manifest.variant(variant);
+        let variant = variant.map_err(|source| self.bad_manifest(source))?;
+        let graphs = variant.graphs.iter();
+        graphs
+            .map(|(role, name)| Ok((role.as_str(), self.file(name)?)))
+            .collect()
+    }
+
+    fn bad_manifest(&self, source: ManifestError) -> Error {
+        Error::Manifest {
+            path: self.root.join(FILE_NAME),
+            source,
+        }
     }
 
     /// The lines of a label file.

@@ -52,6 +52,7 @@ mod session;
 pub mod speech;
 mod tensors;
 pub mod text;
+pub mod verify;
 pub mod vision;
 
 pub use bevel_manifest::{ErrorKind, Manifest, Task as TaskName};

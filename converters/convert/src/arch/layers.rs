@@ -94,6 +94,25 @@ impl<'a> Net<'a> {
         Ok(self.graph.initializer(tensor))
     }
 
+    /// The table V×D of an output: the checkpoint's own under the name `own`, or the embedding `words`
+    /// where there is none or a copy of it.
+    pub fn output_table(
+        &mut self,
+        own: &str,
+        words: &str,
+        dims: &[usize],
+    ) -> Result<String, Error> {
+        if !self.weights.contains(own) {
+            return Ok(words.into());
+        }
+        let own = self.weights.take(own, dims)?;
+        let tied = self.graph.find_initializer(words);
+        if tied.is_some_and(|words| words.data == own.data) {
+            return Ok(words.into());
+        }
+        Ok(self.graph.initializer(own))
+    }
+
     /// Rows of a weight: how many classes a head has. 1 where the weight is missing, which
     /// [`Weights::finish`] reports.
     pub fn rows(&self, name: &str) -> usize {

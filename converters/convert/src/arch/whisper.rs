@@ -48,8 +48,6 @@ struct Config {
     layers: Sides,
     heads: Sides,
     activation: Activation,
-    /// Embeddings are multiplied by √D.
-    scale_embedding: bool,
 }
 
 /// A number of the encoder and the one of the decoder.
@@ -72,7 +70,6 @@ impl Config {
             layers: sides("layers")?,
             heads: sides("attention_heads")?,
             activation: settings.activation("activation_function", Activation::Gelu)?,
-            scale_embedding: settings.flag("scale_embedding", false),
         })
     }
 }
@@ -91,9 +88,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         ("encoder", network::encoder(&config, &sizes, &weights)?),
         ("decoder", network::decoder(&config, &sizes, &weights)?),
     ]);
-    // The output shares the embedding, but some checkpoints repeat it.
-    let unused =
-        weights.finish(|name| name == "proj_out.weight" || ctranslate2::is_setting(name))?;
+    let unused = weights.finish(ctranslate2::is_setting)?;
 
     let asked = options.wanted_task();
     let tokenizer = text::tokenizer(source, sizes.vocab)?;

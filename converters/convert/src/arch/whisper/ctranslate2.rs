@@ -20,24 +20,15 @@ use crate::weights::{Part, Renamed};
 const SPEC: &str = "WhisperSpec";
 
 pub(super) fn is_whisper(checkpoint: &Checkpoint) -> bool {
-    checkpoint.spec() == Some(SPEC)
+    checkpoint.spec().is_some_and(|spec| spec.name == SPEC)
 }
 
-/// Variables that are settings: their names have no weight or bias at the end.
+/// Variables that the graph does not need: settings, by the ends of their names.
 pub(super) fn is_setting(name: &str) -> bool {
-    const SETTINGS: [&str; 9] = [
-        "/activation",
-        "/alibi",
-        "/alignment_heads",
-        "/alignment_layer",
-        "/num_heads",
-        "/pre_norm",
-        "/scale_embeddings",
-        "/start_from_zero_embedding",
-        // The output shares the embedding.
-        "/projection/weight",
-    ];
-    SETTINGS.iter().any(|setting| name.ends_with(setting))
+    const WEIGHTS: [&str; 5] = ["weight", "bias", "gamma", "beta", "encodings"];
+    let variable = name.split_once('/').is_some();
+    let last = name.rsplit('/').next().unwrap_or_default();
+    variable && !WEIGHTS.contains(&last)
 }
 
 /// What the settings say, and Hugging Face's names for the weights.
@@ -81,6 +72,11 @@ pub(super) fn read(checkpoint: &Checkpoint) -> Result<(Config, Renamed), Error> 
         let what = "norms behind the layers (decoder/pre_norm 0)".into();
         return Err(unsupported(what, "Whisper has them before"));
     }
+    // transformers reads `scale_embedding` and does not use it; no Whisper was trained with it.
+    if number("decoder/scale_embeddings")?.unwrap_or(0) != 0 {
+        let what = "scaled embeddings (decoder/scale_embeddings 1)".into();
+        return Err(unsupported(what, "Whisper has them as they are"));
+    }
     let config = Config {
         layers: Sides {
             encoder: layers("encoder"),
@@ -91,7 +87,6 @@ pub(super) fn read(checkpoint: &Checkpoint) -> Result<(Config, Renamed), Error> 
             decoder: heads("decoder")?,
         },
         activation: Activation::Gelu,
-        scale_embedding: number("decoder/scale_embeddings")?.unwrap_or(0) != 0,
     };
     Ok((config.clone(), names(&config)))
 }
@@ -152,6 +147,7 @@ fn names(config: &Config) -> Renamed {
     names.linear("encoder/conv1", "encoder.conv1");
     names.linear("encoder/conv2", "encoder.conv2");
     names.whole("decoder/embeddings/weight", "decoder.embed_tokens.weight");
+    names.whole("decoder/projection/weight", "proj_out.weight");
     names.0
 }
 

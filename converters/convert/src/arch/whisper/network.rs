@@ -4,7 +4,7 @@ use super::{Config, NAME};
 use crate::Error;
 use crate::arch::cache::{Cache, causal, length, past_length};
 use crate::arch::cross::Cross;
-use crate::arch::layers::{Net, attend};
+use crate::arch::layers::{Activation, Net, attend};
 use crate::weights::Weights;
 
 /// ε of every layer norm, which no configuration names.
@@ -144,7 +144,8 @@ pub(super) fn encoder(
         ];
         let inputs = [x.as_str(), &weight, &bias];
         x = stack.net.graph.node("Conv", &inputs, attributes);
-        x = stack.net.activation(&x, config.activation);
+        // Always this one, whatever `activation_function` says of the layers.
+        x = stack.net.activation(&x, Activation::Gelu);
     }
     stack.net.graph.set_scope(&prefix);
     let order = [("perm", [0, 2, 1].into())];
@@ -226,10 +227,6 @@ pub(super) fn decoder(
     let table = format!("{prefix}.embed_positions.weight");
     let table = stack.net.table(&table, &[sizes.target_positions, hidden])?;
     let mut x = stack.net.graph.node("Gather", &[&words, &ids], []);
-    if config.scale_embedding {
-        let factor = stack.net.scalar((hidden as f32).sqrt());
-        x = stack.net.graph.node("Mul", &[&x, &factor], []);
-    }
     let positions = stack.net.graph.node("Gather", &[&table, &positions], []);
     x = stack.net.graph.node("Add", &[&x, &positions], []);
 
@@ -262,7 +259,9 @@ pub(super) fn decoder(
     }
     stack.net.graph.set_scope(&prefix);
     x = stack.norm(&x, &format!("{prefix}.layer_norm"))?;
-    let logits = stack.net.tied(&x, &words, None, [hidden, sizes.vocab]);
+    let dims = [sizes.vocab, hidden];
+    let table = stack.net.output_table("proj_out.weight", &words, &dims)?;
+    let logits = stack.net.tied(&x, &table, None, [hidden, sizes.vocab]);
     let [batch, sequence] = ["batch", "sequence"].map(Dim::named);
     let dims = [batch, sequence, Dim::Fixed(sizes.vocab)];
     stack.net.graph.output(&logits, "logits", DType::F32, dims);
