@@ -126,6 +126,28 @@ pub enum Error {
         /// What is wrong, where, and what to do.
         what: String,
     },
+    /// Word vectors that are damaged or written in another way.
+    #[error("{} cannot be read as word vectors: {what}", path.display())]
+    Vectors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, in which line or row, and what was expected.
+        what: String,
+    },
+    /// There is no room for what does not belong into memory.
+    #[error(
+        "the vectors of {} cannot be kept in {}; make room there, or name another folder in TMPDIR",
+        path.display(), folder.display()
+    )]
+    Spill {
+        /// The file that was read.
+        path: PathBuf,
+        /// The folder for temporary files.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A `*.index.json` that does not list shards.
     #[error("{} is not an index of safetensors shards: {what}", path.display())]
     Index {

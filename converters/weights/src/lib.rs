@@ -7,7 +7,9 @@
 //!   1.6: the pickle is parsed, **nothing in it is executed**, and contiguous tensors point into the
 //!   map. [`Checkpoint::object`] gives what else the pickle holds, say class names and strides;
 //! - CTranslate2 `model.bin`, as faster-whisper has it: zero copies, aliases share their bytes, and
-//!   int8 and int16 weights come with their scales.
+//!   int8 and int16 weights come with their scales;
+//! - word vectors, word2vec's in binary and text and GloVe's: one tensor `vectors`, V×D f32, and
+//!   the [`Words`]. The file is passed through once, as its rows have no fixed length.
 //!
 //! ```
 //! use bevel_weights::Checkpoint;
@@ -43,8 +45,11 @@ mod pytorch;
 mod safetensors;
 mod sniff;
 mod strided;
+mod vectors;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -54,6 +59,7 @@ use strided::Strided;
 pub use dtype::DType;
 pub use error::Error;
 pub use sniff::Format;
+pub use vectors::Words;
 
 /// An opened checkpoint: its tensors by name, in name order.
 #[derive(Debug)]
@@ -61,6 +67,7 @@ pub struct Checkpoint {
     path: PathBuf,
     format: Format,
     spec: Option<Spec>,
+    words: Option<Words>,
     tensors: BTreeMap<String, Tensor>,
     pickle: Option<Pickle>,
 }
@@ -119,12 +126,17 @@ impl Tensor {
 }
 
 impl Checkpoint {
-    /// Opens a checkpoint file, recognised by its content. Only metadata is read.
+    /// Opens a checkpoint file, recognised by its content. Only metadata is read, and word vectors.
     ///
     /// # Errors
     /// Everything that can be wrong with the file; see [`Error`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Self::from_bytes(path, map::map(path)?)
+        let bytes = map::map(path)?;
+        let file = File::open(path).map_err(|source| Error::Read {
+            path: path.into(),
+            source,
+        })?;
+        Self::read(path, bytes, &mut BufReader::with_capacity(1 << 20, file))
     }
 
     /// A checkpoint that is in memory already. `path` is what errors call it; the shards of an index
@@ -133,8 +145,13 @@ impl Checkpoint {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn from_bytes(path: &Path, bytes: Bytes) -> Result<Self, Error> {
+        Self::read(path, bytes.clone(), &mut bytes.as_ref())
+    }
+
+    /// `stream` gives the same bytes from their beginning.
+    fn read(path: &Path, bytes: Bytes, stream: &mut dyn BufRead) -> Result<Self, Error> {
         let format = sniff::sniff(path, &bytes)?;
-        let (mut spec, mut pickle) = (None, None);
+        let (mut spec, mut pickle, mut words) = (None, None, None);
         let tensors = match format {
             Format::Safetensors => safetensors::read(path, &bytes)?,
             Format::SafetensorsIndex => safetensors::read_shards(path, &bytes)?,
@@ -148,6 +165,16 @@ impl Checkpoint {
                 spec = Some(declared);
                 tensors
             }
+            Format::Vectors => {
+                let (found, data, columns) = vectors::read(path, &bytes, stream)?;
+                let tensor = Tensor {
+                    dtype: DType::F32,
+                    shape: vec![found.len(), columns],
+                    data: Data::Mapped(data),
+                };
+                words = Some(found);
+                BTreeMap::from([("vectors".into(), tensor)])
+            }
         };
         if tensors.is_empty() {
             return Err(Error::NoTensors { path: path.into() });
@@ -156,6 +183,7 @@ impl Checkpoint {
             path: path.into(),
             format,
             spec,
+            words,
             tensors,
             pickle,
         })
@@ -174,6 +202,11 @@ impl Checkpoint {
     /// The layout that a CTranslate2 file declares; `None` for other formats.
     pub fn spec(&self) -> Option<&Spec> {
         self.spec.as_ref()
+    }
+
+    /// The words whose rows the tensor `vectors` has; `None` for other formats.
+    pub fn words(&self) -> Option<&Words> {
+        self.words.as_ref()
     }
 
     /// Names of all tensors, sorted.
