@@ -35,6 +35,8 @@ pub struct Options {
     pub top_k: Option<usize>,
     /// Longest text in tokens; at most what the model allows.
     pub max_tokens: Option<usize>,
+    /// Language to hear, as the model calls it: ISO 639-1, such as `en`.
+    pub language: Option<String>,
 }
 
 /// Preparation and decoding of one task, without a session.

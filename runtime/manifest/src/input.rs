@@ -179,7 +179,7 @@ impl Input {
     }
 
     /// The files this section names.
-    pub(crate) fn files(&self) -> Vec<&str> {
+    pub fn files(&self) -> Vec<&str> {
         let tokenizer = self.text().map(|text| text.tokenizer.as_str());
         let audio = match self {
             Self::Audio(audio) => audio.files(),

@@ -264,11 +264,7 @@ fn decoder(encoder: &mut Encoder<'_>) -> Result<String, Error> {
     let name = format!("{}.weight", encoder.layout.heads.masked.decoder);
     let shape = encoder.shape;
     let dims = [shape.vocab, shape.embedding];
-    match shape.tied {
-        true => encoder.net.output_table(&name, &words, &dims),
-        // One that is missing is told.
-        false => encoder.net.table(&name, &dims),
-    }
+    encoder.net.output_table(&name, &words, &dims, shape.tied)
 }
 
 /// `dense_prediction(activation(dense(hidden)))`: N×T, above 0 for a token that was replaced.

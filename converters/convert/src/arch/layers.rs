@@ -127,14 +127,15 @@ impl<'a> Net<'a> {
     }
 
     /// The table V×D of an output: the checkpoint's own under the name `own`, or the embedding `words`
-    /// where there is none or a copy of it.
+    /// where that is a copy of it, or missing from a checkpoint whose embedding is `tied`.
     pub fn output_table(
         &mut self,
         own: &str,
         words: &str,
         dims: &[usize],
+        tied: bool,
     ) -> Result<String, Error> {
-        if !self.weights.contains(own) {
+        if tied && !self.weights.contains(own) {
             return Ok(words.into());
         }
         let own = self.weights.take(own, dims)?;

@@ -6,3 +6,4 @@ mod tokenize;
 pub use crate::embedding::Embedding;
 pub use embed::Embed;
 pub use tokenize::Tokenize;
+pub(crate) use tokenize::load_tokenizer;

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use bevel_manifest::TextInput;
 use tokenizers::{Encoding, Tokenizer, TruncationParams};
 
@@ -26,12 +28,7 @@ impl Tokenize {
             return Err(Error::model(bundle.root(), "[input] is not text"));
         };
         let path = bundle.file(&spec.tokenizer)?;
-        let bytes = std::fs::read(path).map_err(|source| Error::ModelFile {
-            path: path.to_path_buf(),
-            source,
-        })?;
-        let mut tokenizer = Tokenizer::from_bytes(&bytes)
-            .map_err(|e| Error::model(path, format!("not a tokenizer.json: {e}")))?;
+        let mut tokenizer = load_tokenizer(path)?;
         tokenizer.with_padding(None);
         let max_length = longest(spec, options);
         tokenizer
@@ -87,6 +84,19 @@ impl Tokenize {
         }
         Ok(shape)
     }
+}
+
+/// A `tokenizer.json` of Hugging Face tokenizers.
+///
+/// # Errors
+/// [`Error::ModelFile`] when it cannot be read, [`Error::Model`] when it is not one.
+pub(crate) fn load_tokenizer(path: &Path) -> Result<Tokenizer> {
+    let bytes = std::fs::read(path).map_err(|source| Error::ModelFile {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    Tokenizer::from_bytes(&bytes)
+        .map_err(|e| Error::model(path, format!("not a tokenizer.json: {e}")))
 }
 
 fn longest(spec: &TextInput, options: &Options) -> usize {
