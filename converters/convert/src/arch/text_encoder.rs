@@ -107,8 +107,11 @@ pub(super) fn build(
     let settings = Settings::read(source, layout.family)?;
     let shape = Shape::read(&settings, layout)?;
     let asked = options.wanted_task();
+    // Sentence-transformers saves an encoder alone, whatever class `architectures` still names.
+    let sentences = asked.is_none() && source.path("modules.json").is_file();
     let head = match asked {
         Some(task) => Head::of(task, layout.family)?,
+        None if sentences => Head::Base,
         None => layout.heads.named(&settings, layout.classes)?,
     };
     let weights = Weights::new(&source.checkpoint, layout.family);
@@ -119,7 +122,10 @@ pub(super) fn build(
     let unused = weights.finish(|name| {
         let below = name.strip_prefix(prefix).unwrap_or(name);
         let buffer = ["embeddings.position_ids", "embeddings.token_type_ids"].contains(&below);
-        buffer || layout.heads.spare(name, below, head, asked.is_some())
+        buffer
+            || layout
+                .heads
+                .spare(name, below, head, asked.is_some() || sentences)
     })?;
 
     let task = match asked {
