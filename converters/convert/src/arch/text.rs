@@ -11,6 +11,9 @@ use crate::{Error, Options};
 
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 
+/// The shortest longest text: two special tokens and one of the text.
+const MIN_TOKENS: usize = 3;
+
 /// How many labels a text classifier answers at most.
 const TOP_K: usize = 5;
 
@@ -90,9 +93,19 @@ pub(super) fn input(source: &Source, positions: usize, pad_id: u32) -> Result<Te
         Some(tokens) => tokens,
         None => length("tokenizer_config.json", "model_max_length")?.unwrap_or(positions),
     };
+    let max_tokens = max_tokens.min(positions);
+    if max_tokens < MIN_TOKENS {
+        return Err(Error::SideFile {
+            path: source.path("config.json"),
+            what: format!(
+                "leaves {max_tokens} tokens for a text ({positions} positions), expected at least \
+                 {MIN_TOKENS}"
+            ),
+        });
+    }
     Ok(TextInput {
         tokenizer: TOKENIZER.into(),
-        max_tokens: max_tokens.min(positions),
+        max_tokens,
         pad_id,
     })
 }
