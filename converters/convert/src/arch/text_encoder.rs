@@ -39,13 +39,15 @@ pub(super) struct Layout {
     pub positions: Positions,
     pub types: Types,
     pub projection: Projection,
-    /// The bias on attention scores where it is more than that of padding, from it, N×1×1×T, and
-    /// `input_ids`.
-    pub bias: Option<fn(&mut Encoder<'_>, &str, &str) -> Result<String, Error>>,
+    /// The bias on attention scores where it is more than that of padding.
+    pub bias: Option<Bias>,
     pub layers: LayerList,
     pub names: LayerNames,
     pub heads: Heads,
 }
+
+/// Writes a bias from that of padding, N×1×1×T, and `input_ids`.
+pub(super) type Bias = fn(&mut Encoder<'_>, &str, &str) -> Result<String, Error>;
 
 /// Which row of the position embedding a token takes.
 pub(super) enum Positions {
