@@ -31,7 +31,7 @@ pub(crate) fn map(path: &Path) -> Result<Bytes, Error> {
 }
 
 #[allow(unsafe_code)]
-fn map_file(file: &File) -> std::io::Result<Bytes> {
+pub(crate) fn map_file(file: &File) -> std::io::Result<Bytes> {
     // SAFETY: the map is private and read-only, and only bytes are read from it, for which every
     // pattern is valid. Another process that truncates the file meanwhile can end this one with a
     // signal; a converter on a workstation accepts that, and the crate's documentation says so.

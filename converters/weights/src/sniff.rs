@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::{Error, ctranslate2};
+use crate::{Error, ctranslate2, vectors};
 
 /// Kinds of checkpoint file that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,10 +14,12 @@ pub enum Format {
     Pytorch,
     /// `model.bin` of CTranslate2.
     CTranslate2,
+    /// Word vectors of word2vec or GloVe.
+    Vectors,
 }
 
 /// First bytes of files that are often taken for a checkpoint, what they are, and what to do.
-const FOREIGN: [(&[u8], &str, &str); 7] = [
+const FOREIGN: [(&[u8], &str, &str); 8] = [
     (
         b"version https://git-lfs",
         "a Git LFS pointer, not the file itself",
@@ -43,8 +45,13 @@ const FOREIGN: [(&[u8], &str, &str); 7] = [
         "an ONNX graph",
         "it needs no conversion: run it as it is",
     ),
-    (b"\x1f\x8b", "a gzip archive", "unpack it first"),
-    (b"BZh", "a bzip2 archive", "unpack it first"),
+    (
+        b"\xba\x16\x4f\x2f",
+        "a fastText binary model",
+        "convert its word vectors from the .vec file beside it",
+    ),
+    (b"\x1f\x8b", "a gzip archive", "unpack it first: gunzip"),
+    (b"BZh", "a bzip2 archive", "unpack it first: bunzip2"),
 ];
 
 pub(crate) fn sniff(path: &Path, bytes: &[u8]) -> Result<Format, Error> {
@@ -55,6 +62,10 @@ pub(crate) fn sniff(path: &Path, bytes: &[u8]) -> Result<Format, Error> {
             next,
         })
     };
+    // A first word may be `<unk>`, so this goes before what else begins with `<`.
+    if vectors::recognises(bytes) {
+        return Ok(Format::Vectors);
+    }
     if let Some((_, what, next)) = FOREIGN.iter().find(|(head, ..)| bytes.starts_with(head)) {
         return not(what, next);
     }
@@ -66,20 +77,26 @@ pub(crate) fn sniff(path: &Path, bytes: &[u8]) -> Result<Format, Error> {
     if first == Some(&b'{') {
         return Ok(Format::SafetensorsIndex);
     }
-    // Zip, a pickle of protocol 2 or newer, or a tar archive.
-    let tar = bytes.get(257..262) == Some(b"ustar");
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\x80") || tar {
+    // Zip, or a pickle of protocol 2 or newer.
+    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\x80") {
         return Ok(Format::Pytorch);
     }
     if ctranslate2::recognises(bytes) {
         return Ok(Format::CTranslate2);
+    }
+    if bytes.get(257..262) == Some(b"ustar") {
+        return not(
+            "a tar archive",
+            "unpack it; if PyTorch before 0.1.12 wrote it, save it again with a newer one",
+        );
     }
     if bytes.len() < 16 {
         return not("too short for any checkpoint", "download or copy it again");
     }
     not(
         "not a kind of checkpoint that is known",
-        "known are safetensors, PyTorch .pt, .pth, .bin and CTranslate2 model.bin",
+        "known are safetensors, PyTorch .pt, .pth, .bin, CTranslate2 model.bin, and word vectors of \
+         word2vec or GloVe",
     )
 }
 
@@ -119,6 +136,16 @@ mod tests {
                 name: "CTranslate2",
                 bytes: b"\x06\0\0\0\x0c\0WhisperSpec\0\x03\0\0\0",
                 expected: Ok(Format::CTranslate2),
+            },
+            Case {
+                name: "word vectors",
+                bytes: b"<unk> 0.5 1.5\n",
+                expected: Ok(Format::Vectors),
+            },
+            Case {
+                name: "gzip",
+                bytes: b"\x1f\x8b\x08\x00................",
+                expected: Err("gunzip"),
             },
             Case {
                 name: "git lfs",

@@ -153,6 +153,14 @@ impl<T: Task> Pipeline<T> {
     /// # Errors
     /// Those of [`Session::load`] and the task; [`Error::Model`] for a bundle of another task.
     pub fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
+        Self::load_graph(bundle, options, "model")
+    }
+
+    /// Opens the graph of one role, for models that answer for several kinds of input.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_graph(bundle: &Bundle, options: &Options, role: &str) -> Result<Self> {
         let task = bundle.manifest().task;
         if task != T::NAME {
             return Err(Error::model(
@@ -160,7 +168,7 @@ impl<T: Task> Pipeline<T> {
                 format!("a model for `{task}`, asked to `{}`", T::NAME),
             ));
         }
-        let graph = bundle.graph(options.variant.as_deref(), "model")?;
+        let graph = bundle.graph(options.variant.as_deref(), role)?;
         // Started here, so that the environment is set while no thread of ours runs.
         Runtime::get()?;
         let (task, session) = std::thread::scope(|scope| {

@@ -58,8 +58,10 @@ pub trait AnyPipeline {
 type Open = fn(&Bundle, &Options) -> Result<Box<dyn AnyPipeline>>;
 
 /// One line a pipeline: its task, what it takes, what opens it.
-const REGISTRY: [(TaskName, &str, Open); 4] = [
+const REGISTRY: [(TaskName, &str, Open); 6] = [
     (TaskName::Embed, "text", boxed::<crate::text::Embed>),
+    (TaskName::Embed, "image", boxed::<crate::vision::Embed>),
+    (TaskName::Embed, "text-image", crate::towers::open_boxed),
     (
         TaskName::Classify,
         "image",

@@ -1,13 +1,23 @@
 //! Architecture families: one file each, one row of [`FAMILIES`] each.
 
+mod albert;
 mod bert;
 mod cache;
+mod clip;
 mod cross;
+mod distilbert;
 mod efficientnet_lite;
+mod electra;
+mod heads;
+mod image;
 mod layers;
+mod mpnet;
 mod nearest;
+mod roberta;
 mod settings;
 mod text;
+mod text_encoder;
+mod transformer;
 mod whisper;
 
 use std::collections::BTreeMap;
@@ -84,7 +94,17 @@ pub(crate) struct Family {
     pub build: fn(&Source, &Options) -> Result<Built, Error>,
 }
 
-static FAMILIES: [Family; 3] = [bert::FAMILY, efficientnet_lite::FAMILY, whisper::FAMILY];
+static FAMILIES: [Family; 9] = [
+    albert::FAMILY,
+    bert::FAMILY,
+    clip::FAMILY,
+    distilbert::FAMILY,
+    efficientnet_lite::FAMILY,
+    electra::FAMILY,
+    mpnet::FAMILY,
+    roberta::FAMILY,
+    whisper::FAMILY,
+];
 
 /// The family of a checkpoint: the one the user named, or the first that recognises it.
 pub(crate) fn family(source: &Source, arch: Option<&str>) -> Result<&'static Family, Error> {

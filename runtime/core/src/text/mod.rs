@@ -3,6 +3,7 @@
 mod embed;
 mod tokenize;
 
-pub use embed::{Embed, Embedding};
+pub use crate::embedding::Embedding;
+pub use embed::Embed;
 pub use tokenize::Tokenize;
 pub(crate) use tokenize::load_tokenizer;

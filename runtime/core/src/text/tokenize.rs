@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use bevel_manifest::{Input, TextInput};
+use bevel_manifest::TextInput;
 use tokenizers::{Encoding, Tokenizer, TruncationParams};
 
 use crate::bundle::Bundle;
@@ -24,7 +24,7 @@ impl Tokenize {
     /// # Errors
     /// [`Error::Model`] when it is not a tokenizer, or for a bundle without text input.
     pub fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
-        let Input::Text(spec) = &bundle.manifest().input else {
+        let Some(spec) = bundle.manifest().input.text() else {
             return Err(Error::model(bundle.root(), "[input] is not text"));
         };
         let path = bundle.file(&spec.tokenizer)?;
