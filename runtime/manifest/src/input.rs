@@ -9,6 +9,8 @@ use crate::{AudioInput, Error};
 pub enum Input {
     /// Text through a tokenizer.
     Text(TextInput),
+    /// Text through a list of words.
+    Words(WordsInput),
     /// A picture, resized and normalised.
     Image(ImageInput),
     /// Sound at a fixed rate.
@@ -27,6 +29,17 @@ pub struct TextInput {
     pub max_tokens: usize,
     /// The id that fills a row up to the longest of its batch.
     pub pad_id: u32,
+}
+
+/// Text to `ids` (N, i64), rows of a table of word vectors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WordsInput {
+    /// The file with one word a line, in the order of the rows; an empty line is a row that no text
+    /// leads to.
+    pub vocabulary: String,
+    /// The most known words of a text; what follows is left out.
+    pub max_words: usize,
 }
 
 /// Picture to one f32 tensor N×3×H×W: `value = (pixel · scale − mean) / std` per channel, pixels in
@@ -121,10 +134,11 @@ pub enum ChannelOrder {
 }
 
 impl Input {
-    /// The kind as it stands in `bundle.toml`: `text`, `image`, `audio` or `tensors`.
+    /// The kind as it stands in `bundle.toml`: `text`, `words`, `image`, `audio` or `tensors`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",
+            Self::Words(_) => "words",
             Self::Image(_) => "image",
             Self::Audio(_) => "audio",
             Self::Tensors => "tensors",
@@ -135,6 +149,7 @@ impl Input {
     pub(crate) fn files(&self) -> Vec<&str> {
         match self {
             Self::Text(text) => vec![text.tokenizer.as_str()],
+            Self::Words(words) => vec![words.vocabulary.as_str()],
             Self::Audio(audio) => audio.files(),
             Self::Image(_) | Self::Tensors => Vec::new(),
         }
@@ -144,6 +159,7 @@ impl Input {
         let invalid = |what: &str| Err(Error::Invalid(format!("[input] {what}")));
         match self {
             Self::Text(text) if text.max_tokens < 3 => invalid("max_tokens must be at least 3"),
+            Self::Words(words) if words.max_words == 0 => invalid("max_words must be at least 1"),
             Self::Image(image) if !(1..=16384).contains(&image.width) => {
                 invalid("width must be in 1 ..= 16384")
             }

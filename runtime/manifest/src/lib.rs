@@ -65,7 +65,9 @@ pub use decode::{
     Activation, BoxHead, ClassifySpec, Decode, DetectSpec, EmbedSpec, LabelSpec, Pooling,
 };
 pub use error::Error;
-pub use input::{Anchor, ChannelOrder, ImageInput, Input, Interpolation, Resize, TextInput};
+pub use input::{
+    Anchor, ChannelOrder, ImageInput, Input, Interpolation, Resize, TextInput, WordsInput,
+};
 pub use kind::ErrorKind;
 pub use recipe::{Expected, Join, Recipe, Source};
 pub use task::Task;

@@ -8,6 +8,7 @@ mod layers;
 mod nearest;
 mod settings;
 mod text;
+mod vectors;
 mod whisper;
 
 use std::collections::BTreeMap;
@@ -84,7 +85,13 @@ pub(crate) struct Family {
     pub build: fn(&Source, &Options) -> Result<Built, Error>,
 }
 
-static FAMILIES: [Family; 3] = [bert::FAMILY, efficientnet_lite::FAMILY, whisper::FAMILY];
+/// Word vectors go first: a `config.json` that lies beside them says nothing about them.
+static FAMILIES: [Family; 4] = [
+    vectors::FAMILY,
+    bert::FAMILY,
+    efficientnet_lite::FAMILY,
+    whisper::FAMILY,
+];
 
 /// The family of a checkpoint: the one the user named, or the first that recognises it.
 pub(crate) fn family(source: &Source, arch: Option<&str>) -> Result<&'static Family, Error> {
@@ -111,9 +118,10 @@ pub(crate) fn family(source: &Source, arch: Option<&str>) -> Result<&'static Fam
 
 /// What an unknown checkpoint looks like, for the error.
 fn describe(source: &Source) -> String {
-    match source.model_type() {
-        Some(model_type) => format!("model_type `{model_type}` in config.json"),
-        None => {
+    match (source.checkpoint.spec(), source.model_type()) {
+        (Some(spec), _) => format!("{} {} of CTranslate2", spec.name, spec.revision),
+        (None, Some(model_type)) => format!("model_type `{model_type}` in config.json"),
+        (None, None) => {
             let first: Vec<_> = source.checkpoint.names().take(3).collect();
             format!(
                 "no model_type in config.json beside it; tensors {} …",
