@@ -45,7 +45,7 @@ models: $(RELEASE) ## Fetch the models of the catalogue into models/.cache, hash
 	@$(RELEASE) $(PULL)
 
 # Reconverted whenever it is asked for: a bundle of yesterday's converter proves nothing.
-CONVERT = for name in all-minilm-l6-v2 efficientnet-lite0; do \
+CONVERT = for name in all-minilm-l6-v2 efficientnet-lite0 whisper-base; do \
 	$(1) convert $$name -o $(BUNDLES)/$$name.bevel; done
 
 demo: $(RELEASE) ## Set up, convert, and answer for text, pictures and speech

@@ -7,21 +7,31 @@ use std::path::{Path, PathBuf};
 
 use bevel_tests::{arg, bevel, needs, root, shared, success};
 
-fn bert_cases() -> Option<Vec<PathBuf>> {
-    let folder = shared("golden/text")?;
-    let mut cases: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .collect();
+/// Folders of `golden/{set}` whose names start so; the list must not be empty.
+fn cases(set: &str, starts: &str) -> Option<Vec<PathBuf>> {
+    let folder = shared("golden")?.join(set);
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut cases: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
     cases.retain(|c| {
-        c.file_name()
-            .unwrap()
-            .to_string_lossy()
-            .starts_with("bert-")
+        let name = c.file_name().unwrap().to_string_lossy();
+        name.starts_with(starts)
     });
     cases.sort();
+    assert!(!cases.is_empty(), "golden/{set} has no {starts}*");
     Some(cases)
 }
+
+fn bert_cases() -> Option<Vec<PathBuf>> {
+    cases("text", "bert-")
+}
+
+/// Set and beginning of the names of golden checkpoints that are converted and verified.
+const CONVERTED: [(&str, &str); 4] = [
+    ("multimodal", "clip"),
+    ("text", "bert-"),
+    ("text", "distilbert-"),
+    ("text", "roberta-"),
+];
 
 fn convert(checkpoint: &Path, out: &Path) -> std::process::Output {
     let arguments = ["convert", arg(checkpoint), "-o", arg(out)];
@@ -29,19 +39,19 @@ fn convert(checkpoint: &Path, out: &Path) -> std::process::Output {
 }
 
 #[test]
-fn every_bert_case_answers_as_transformers() {
-    let cases = needs!(bert_cases());
-    assert!(cases.len() >= 5, "{cases:?}");
-    for case in cases {
-        let out = tempfile::tempdir().unwrap();
-        let bundle = out.path().join("case.bevel");
-        success(&convert(&case, &bundle));
-        let io = case.join("io.safetensors");
-        let output = bevel()
-            .args(["verify", arg(&bundle), "--io", arg(&io)])
-            .output()
-            .unwrap();
-        println!("{}\n{}", case.display(), success(&output));
+fn every_golden_case_answers_as_its_library() {
+    for (set, starts) in CONVERTED {
+        for case in needs!(cases(set, starts)) {
+            let out = tempfile::tempdir().unwrap();
+            let bundle = out.path().join("case.bevel");
+            success(&convert(&case, &bundle));
+            let io = case.join("io.safetensors");
+            let output = bevel()
+                .args(["verify", arg(&bundle), "--io", arg(&io)])
+                .output()
+                .unwrap();
+            println!("{}\n{}", case.display(), success(&output));
+        }
     }
 }
 

@@ -1,5 +1,6 @@
-//! Moonshine tiny on real speech. Needs `models/.cache/moonshine-tiny` (`bevel models pull
-//! moonshine-tiny`) and `../shared/data/speech`.
+//! Moonshine tiny and Whisper base on real speech. Needs `models/.cache/moonshine-tiny` (`bevel models
+//! pull moonshine-tiny`), the bundle `whisper-base` that `make test` converts, and
+//! `../shared/data/speech`.
 
 // Helpers of a test fail it by panicking, as its body does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use bevel::{Answer, Bundle, ErrorKind, Options, Sample, Transcribe};
 use bevel_prep::score::{Edits, normalize_words, word_errors};
-use bevel_tests::{needs, pulled, root, shared};
+use bevel_tests::{arg, bevel_json, needs, pulled, root, shared};
 
 /// The model's folder and the recordings, where both are there.
 fn models() -> Option<(PathBuf, PathBuf)> {
@@ -24,30 +25,35 @@ fn transcribe(model: &Path) -> Transcribe {
     Transcribe::load(&bundle(model), &Options::default()).unwrap()
 }
 
-#[test]
-fn word_error_rate_is_that_of_plain_onnx_runtime() {
-    let (model, speech) = needs!(models());
-    let mut transcribe = transcribe(&model);
+/// Edits over the recordings, of whatever writes a file down.
+fn edits(speech: &Path, mut text: impl FnMut(&Path) -> String) -> Edits {
     let mut all = Edits::default();
     let transcripts = std::fs::read_to_string(speech.join("transcripts.tsv")).unwrap();
     for line in transcripts.lines() {
         let (file, expected) = line.split_once('\t').unwrap();
-        let transcript = transcribe.run_file(&speech.join(file)).unwrap();
-        let edits = word_errors(expected, &normalize_words(&transcript.text));
-        eprintln!(
-            "{file}: {} of {}: {}",
-            edits.total(),
-            edits.reference,
-            transcript.text
-        );
+        let text = text(&speech.join(file));
+        let edits = word_errors(expected, &normalize_words(&text));
+        let (total, words) = (edits.total(), edits.reference);
+        eprintln!("{file}: {total} of {words}: {text}");
+        all += edits;
+    }
+    eprintln!("WER {:.4}", all.rate());
+    all
+}
+
+#[test]
+fn word_error_rate_is_that_of_plain_onnx_runtime() {
+    let (model, speech) = needs!(models());
+    let mut transcribe = transcribe(&model);
+    let all = edits(&speech, |file| {
+        let transcript = transcribe.run_file(file).unwrap();
         assert_eq!(transcript.language, "en");
         for segment in &transcript.segments {
             assert!(segment.end <= transcript.duration + 1e-4, "{transcript:?}");
         }
-        all += edits;
-    }
+        transcript.text
+    });
     // Plain ONNX Runtime, whole files, without a detector: 2 edits in 82 words.
-    eprintln!("WER {:.4}", all.rate());
     assert!(all.rate() <= 0.025, "{all:?}");
 }
 
@@ -206,4 +212,18 @@ fn a_bundle_folder_is_opened() {
     let mut transcribe = Transcribe::open(folder.path(), &Options::default()).unwrap();
     let transcript = transcribe.run_file(&speech.join("spk1_snt6.wav")).unwrap();
     assert_eq!(transcript.text, "The pencils have all been used.");
+}
+
+/// Through `bevel run`, in fp32.
+#[test]
+fn word_error_rate_of_whisper_is_that_of_transformers() {
+    let (model, speech) = needs!(bevel_tests::bundle("whisper-base").zip(shared("data/speech")));
+    let all = edits(&speech, |file| {
+        let run = ["run", arg(&model), arg(file), "--variant", "fp32", "--json"];
+        let answers = bevel_json(&run);
+        assert_eq!(answers[0]["language"], "en");
+        answers[0]["text"].as_str().unwrap().to_string()
+    });
+    // transformers and faster-whisper, whole files: 2 edits in 82 words.
+    assert!(all.rate() <= 0.03, "{all:?}");
 }

@@ -82,7 +82,6 @@ fn what_ships_to_devices_has_no_network_and_no_converters() {
         let tree = success(&cargo.output().unwrap());
         let banned = [
             "prost",
-            "pytorch-reader",
             "zip",
             "hyper",
             "reqwest",

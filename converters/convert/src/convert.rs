@@ -30,7 +30,7 @@ pub fn convert(
 
     clock.begin(Stage::Build);
     let mut built = (family.build)(&source, options)?;
-    recipe::apply(&mut built, options)?;
+    recipe::apply(&mut built, options, &source)?;
     for graph in built.graphs.values() {
         graph.check()?;
     }

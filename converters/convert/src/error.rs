@@ -146,6 +146,9 @@ impl Error {
         match self {
             Self::File { .. } | Self::Request(_) => ErrorKind::Input,
             Self::Weights(bevel_weights::Error::Read { .. }) => ErrorKind::Input,
+            Self::Weights(
+                bevel_weights::Error::UnknownType { .. } | bevel_weights::Error::TensorKind { .. },
+            ) => ErrorKind::Unsupported,
             Self::Weights(_)
             | Self::SideFile { .. }
             | Self::MissingWeights { .. }

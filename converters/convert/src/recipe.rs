@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use bevel_manifest::{Decode, Task};
 
 use crate::arch::{Built, BundleFile, Content};
+use crate::source::Source;
 use crate::{Error, Options};
 
 /// Name of the label file in bundles whose recipe gives it none.
@@ -50,8 +51,9 @@ impl Options {
     }
 }
 
-/// Lays the recipe over what was built, and sees that every label file named is there.
-pub(crate) fn apply(built: &mut Built, options: &Options) -> Result<(), Error> {
+/// Lays the recipe over what was built, and sees that every file named is there: labels beside the
+/// recipe, what the input needs (such as a voice activity detector) there or beside the checkpoint.
+pub(crate) fn apply(built: &mut Built, options: &Options, source: &Source) -> Result<(), Error> {
     if let Some(recipe) = &options.recipe {
         if let Some(input) = &recipe.input {
             built.input = input.clone();
@@ -60,19 +62,41 @@ pub(crate) fn apply(built: &mut Built, options: &Options) -> Result<(), Error> {
             built.decode = decode.clone();
         }
         for name in &recipe.beside {
-            if !built.files.iter().any(|file| file.name == *name) {
-                built.files.push(BundleFile {
-                    name: name.clone(),
-                    content: Content::Copy(options.beside(name)?),
-                });
+            if !has(built, name) {
+                built.files.push(copy(name, options.beside(name)?));
             }
         }
     }
-    match labels_of(&built.decode) {
-        Some(name) if !built.files.iter().any(|file| file.name == name) => Err(Error::Request(
-            format!("the recipe names `{name}`, which is not beside it; give it with --labels"),
-        )),
-        _ => Ok(()),
+    let missing = |name: &str, what: &str| {
+        let text = format!("the recipe names `{name}`, which is not beside it; {what}");
+        Err(Error::Request(text))
+    };
+    if let Some(name) = labels_of(&built.decode).filter(|name| !has(built, name)) {
+        return missing(name, "give it with --labels");
+    }
+    let needed: Vec<String> = built.input.files().into_iter().map(Into::into).collect();
+    for name in needed {
+        if has(built, &name) {
+            continue;
+        }
+        let beside = options.recipe_dir.as_ref().map(|folder| folder.join(&name));
+        let mut places = beside.into_iter().chain([source.path(&name)]);
+        match places.find(|path| path.is_file()) {
+            Some(path) => built.files.push(copy(&name, path)),
+            None => return missing(&name, "put it there, or beside the checkpoint"),
+        }
+    }
+    Ok(())
+}
+
+fn has(built: &Built, name: &str) -> bool {
+    built.files.iter().any(|file| file.name == name)
+}
+
+fn copy(name: &str, from: PathBuf) -> BundleFile {
+    BundleFile {
+        name: name.into(),
+        content: Content::Copy(from),
     }
 }
 
@@ -82,5 +106,67 @@ fn labels_of(decode: &Decode) -> Option<&str> {
         Decode::Tag(spec) => Some(&spec.labels),
         Decode::Detect(spec) => Some(&spec.labels),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bevel_manifest::{Manifest, Recipe};
+
+    use super::*;
+    use crate::convert;
+    use crate::testing::Bert;
+
+    const RECIPE: &str = r#"
+        name = "m"
+        task = "embed"
+        family = "bert"
+        license = "MIT"
+        homepage = ""
+        sources = []
+        checkpoint = "model.safetensors"
+        [input]
+        kind = "audio"
+        sample_rate_hz = 16000
+        max_piece_s = 30.0
+        vad = { graph = "vad.onnx", threshold = 0.5, min_silence_ms = 500, pad_ms = 400 }
+    "#;
+
+    #[test]
+    fn what_the_input_names_travels_into_the_bundle() {
+        for (name, beside, in_checkpoint, travels) in [
+            ("beside the recipe", true, false, Some("recipe")),
+            ("beside the checkpoint", false, true, Some("checkpoint")),
+            ("in both", true, true, Some("recipe")),
+            ("nowhere", false, false, None),
+        ] {
+            let bert = Bert::new("BertModel", "");
+            let (checkpoint, folder) = (bert.write(), tempfile::tempdir().unwrap());
+            let put = |dir: &std::path::Path, text| std::fs::write(dir.join("vad.onnx"), text);
+            if beside {
+                put(folder.path(), "recipe").unwrap();
+            }
+            if in_checkpoint {
+                put(&checkpoint, "checkpoint").unwrap();
+            }
+            let options = Options {
+                recipe: Some(Recipe::from_toml(RECIPE).unwrap()),
+                recipe_dir: Some(folder.path().into()),
+                ..Options::default()
+            };
+            let done = convert(&checkpoint, &bert.out(), &options, None, &mut |_| {});
+            let Some(expected) = travels else {
+                let error = done.unwrap_err().to_string();
+                assert!(error.contains("`vad.onnx`"), "{name}: {error}");
+                continue;
+            };
+            done.unwrap();
+            let found = std::fs::read_to_string(bert.out().join("vad.onnx")).unwrap();
+            assert_eq!(found, expected, "{name}");
+            let text = std::fs::read_to_string(bert.out().join("bundle.toml")).unwrap();
+            let manifest = Manifest::from_toml(&text).unwrap();
+            let mut files = manifest.files.iter();
+            assert!(files.any(|file| file.path == "vad.onnx"), "{name}");
+        }
     }
 }

@@ -158,8 +158,8 @@ fn what_does_not_fit_is_named_and_leaves_nothing() {
         },
         Case {
             name: "activation",
-            change: |b, _| b.config["hidden_act"] = json!("swish"),
-            says: &["`swish`", "gelu"],
+            change: |b, _| b.config["hidden_act"] = json!("laplace"),
+            says: &["`laplace`", "gelu"],
             kind: ErrorKind::Unsupported,
         },
         Case {
@@ -171,13 +171,13 @@ fn what_does_not_fit_is_named_and_leaves_nothing() {
         Case {
             name: "decoder",
             change: |b, _| b.config["is_decoder"] = json!(true),
-            says: &["decodes"],
+            says: &["made to decode"],
             kind: ErrorKind::Unsupported,
         },
         Case {
             name: "heads do not divide",
             change: |b, _| b.config["num_attention_heads"] = json!(3),
-            says: &["128", "num_attention_heads 3"],
+            says: &["3 attention heads", "hidden size 128"],
             kind: ErrorKind::Model,
         },
         Case {
@@ -190,6 +190,12 @@ fn what_does_not_fit_is_named_and_leaves_nothing() {
             name: "more layers than weights",
             change: |b, _| b.config["num_hidden_layers"] = json!(1000),
             says: &["encoder.layer.1.", "more"],
+            kind: ErrorKind::Model,
+        },
+        Case {
+            name: "more layers than any model",
+            change: |b, _| b.config["num_hidden_layers"] = json!(1 << 20),
+            says: &["num_hidden_layers", "1048576", "1024"],
             kind: ErrorKind::Model,
         },
         Case {

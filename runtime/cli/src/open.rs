@@ -61,5 +61,6 @@ fn options(args: &ModelArgs) -> Options {
     options.max_boxes = args.max_boxes;
     options.top_k = args.top_k;
     options.max_tokens = args.max_tokens;
+    options.language = args.language.clone();
     options
 }

@@ -44,6 +44,7 @@
 mod bundle;
 pub mod cpu;
 pub mod device;
+mod embedding;
 mod error;
 mod library;
 mod pipeline;
@@ -52,6 +53,7 @@ mod session;
 pub mod speech;
 mod tensors;
 pub mod text;
+mod towers;
 pub mod verify;
 pub mod vision;
 

@@ -35,6 +35,8 @@ pub struct Options {
     pub top_k: Option<usize>,
     /// Longest text in tokens; at most what the model allows.
     pub max_tokens: Option<usize>,
+    /// Language to hear, as the model calls it: ISO 639-1, such as `en`.
+    pub language: Option<String>,
 }
 
 /// Preparation and decoding of one task, without a session.
@@ -129,6 +131,14 @@ pub struct Timing {
     pub decode: Duration,
 }
 
+impl std::ops::AddAssign for Timing {
+    fn add_assign(&mut self, other: Self) {
+        self.prepare += other.prepare;
+        self.run += other.run;
+        self.decode += other.decode;
+    }
+}
+
 impl<T: Task> Pipeline<T> {
     /// Opens a bundle directory.
     ///
@@ -143,6 +153,14 @@ impl<T: Task> Pipeline<T> {
     /// # Errors
     /// Those of [`Session::load`] and the task; [`Error::Model`] for a bundle of another task.
     pub fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
+        Self::load_graph(bundle, options, "model")
+    }
+
+    /// Opens the graph of one role, for models that answer for several kinds of input.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_graph(bundle: &Bundle, options: &Options, role: &str) -> Result<Self> {
         let task = bundle.manifest().task;
         if task != T::NAME {
             return Err(Error::model(
@@ -150,7 +168,7 @@ impl<T: Task> Pipeline<T> {
                 format!("a model for `{task}`, asked to `{}`", T::NAME),
             ));
         }
-        let graph = bundle.graph(options.variant.as_deref(), "model")?;
+        let graph = bundle.graph(options.variant.as_deref(), role)?;
         // Started here, so that the environment is set while no thread of ours runs.
         Runtime::get()?;
         let (task, session) = std::thread::scope(|scope| {

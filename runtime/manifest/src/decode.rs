@@ -33,7 +33,7 @@ pub struct LabelSpec {
     pub labels: String,
 }
 
-/// `last_hidden_state` N×T×D to one vector of D.
+/// `last_hidden_state` N×T×D, or a vector that the graph answers, to one vector of D.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmbedSpec {
@@ -51,6 +51,8 @@ pub enum Pooling {
     Mean,
     /// The first token.
     Cls,
+    /// None: the graph's first output is one vector an item, N×D.
+    Graph,
 }
 
 /// Logits to labels, best first.

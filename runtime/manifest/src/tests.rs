@@ -223,3 +223,22 @@ fn a_whisper_manifest_is_held_to_its_ranges() {
         assert!(error.contains(says), "{name}: {error}");
     }
 }
+
+#[test]
+fn a_recipe_names_files_of_its_folder_only() {
+    let text = include_str!("../../../models/transcribe/whisper-base.toml");
+    let recipe = Recipe::from_toml(text).unwrap();
+    assert_eq!(recipe.join["model.bin"].parts.len(), 2);
+    for (name, from, to) in [
+        ("source", "= \"config.json\"", "= \"../config.json\""),
+        ("whole", "[join.\"model.bin\"]", "[join.\"/model.bin\"]"),
+        ("part", "parts = [\"model", "parts = [\"../model"),
+        ("detector", "graph = \"silero", "graph = \"../silero"),
+        ("checkpoint", "checkpoint = \"", "checkpoint = \"../"),
+    ] {
+        let other = text.replacen(from, to, 1);
+        assert_ne!(other, text, "{name}: the case changes nothing");
+        let error = Recipe::from_toml(&other).unwrap_err().to_string();
+        assert!(error.contains("leaves"), "{name}: {error}");
+    }
+}

@@ -46,11 +46,14 @@ impl Activation {
     }
 }
 
-/// A graph under construction, and where its weights come from.
+/// A graph under construction, and where its weights come from. A constant or weight that is asked
+/// for twice in the same form is one initializer, so layers that share weights share them in the
+/// graph too.
 pub(super) struct Net<'a> {
     pub graph: Graph,
     pub weights: &'a Weights<'a>,
-    constants: HashMap<String, String>,
+    /// What was asked for, to the initializer's name.
+    initializers: HashMap<String, String>,
 }
 
 impl<'a> Net<'a> {
@@ -58,7 +61,7 @@ impl<'a> Net<'a> {
         Self {
             graph: Graph::new(name),
             weights,
-            constants: HashMap::new(),
+            initializers: HashMap::new(),
         }
     }
 
@@ -79,30 +82,60 @@ impl<'a> Net<'a> {
     }
 
     fn constant(&mut self, tensor: Tensor) -> String {
-        if let Some(name) = self.constants.get(&tensor.name) {
-            return name.clone();
+        match self.initializers.get(&tensor.name) {
+            Some(name) => name.clone(),
+            None => self.keep(tensor.name.clone(), tensor),
         }
-        let key = tensor.name.clone();
+    }
+
+    fn keep(&mut self, key: String, tensor: Tensor) -> String {
         let name = self.graph.initializer(tensor);
-        self.constants.insert(key, name.clone());
+        self.initializers.insert(key, name.clone());
         name
     }
 
     /// A weight as the checkpoint has it.
     pub fn table(&mut self, name: &str, dims: &[usize]) -> Result<String, Error> {
+        let key = format!("{name}{dims:?}");
+        if let Some(name) = self.initializers.get(&key) {
+            return Ok(name.clone());
+        }
         let tensor = self.weights.take(name, dims)?;
-        Ok(self.graph.initializer(tensor))
+        Ok(self.keep(key, tensor))
+    }
+
+    /// A bias, each element times `factor`.
+    fn bias(&mut self, name: &str, outputs: usize, factor: f32) -> Result<String, Error> {
+        let key = format!("{name}[{outputs}]*{factor:?}");
+        if let Some(name) = self.initializers.get(&key) {
+            return Ok(name.clone());
+        }
+        let tensor = self.weights.take(name, &[outputs])?;
+        Ok(self.keep(key, scaled(tensor, factor)))
+    }
+
+    /// The weight of a PyTorch `Linear` of [inputs, outputs] as a `MatMul` reads it, each element
+    /// times `factor`.
+    fn matrix(&mut self, name: &str, size: [usize; 2], factor: f32) -> Result<String, Error> {
+        let key = format!("{name}{size:?}T*{factor:?}");
+        if let Some(name) = self.initializers.get(&key) {
+            return Ok(name.clone());
+        }
+        let [inputs, outputs] = size;
+        let tensor = self.weights.take_transposed(name, outputs, inputs)?;
+        Ok(self.keep(key, scaled(tensor, factor)))
     }
 
     /// The table V×D of an output: the checkpoint's own under the name `own`, or the embedding `words`
-    /// where there is none or a copy of it.
+    /// where that is a copy of it, or missing from a checkpoint whose embedding is `tied`.
     pub fn output_table(
         &mut self,
         own: &str,
         words: &str,
         dims: &[usize],
+        tied: bool,
     ) -> Result<String, Error> {
-        if !self.weights.contains(own) {
+        if tied && !self.weights.contains(own) {
             return Ok(words.into());
         }
         let own = self.weights.take(own, dims)?;
@@ -130,26 +163,19 @@ impl<'a> Net<'a> {
         &mut self,
         x: &str,
         name: &str,
-        [inputs, outputs]: [usize; 2],
+        size: [usize; 2],
         factor: f32,
     ) -> Result<String, Error> {
-        let weight = format!("{name}.weight");
-        let weight = self.weights.take_transposed(&weight, outputs, inputs)?;
-        let bias = self.weights.take(&format!("{name}.bias"), &[outputs])?;
-        let bias = Some(scaled(bias, factor));
-        Ok(self.affine(x, scaled(weight, factor), bias))
+        let weight = self.matrix(&format!("{name}.weight"), size, factor)?;
+        let bias = self.bias(&format!("{name}.bias"), size[1], factor)?;
+        let product = self.graph.node("MatMul", &[x, &weight], []);
+        Ok(self.graph.node("Add", &[&product, &bias], []))
     }
 
     /// `x·Wᵀ` from a PyTorch `Linear` without bias.
-    pub fn product(
-        &mut self,
-        x: &str,
-        name: &str,
-        [inputs, outputs]: [usize; 2],
-    ) -> Result<String, Error> {
-        let weight = format!("{name}.weight");
-        let weight = self.weights.take_transposed(&weight, outputs, inputs)?;
-        Ok(self.affine(x, weight, None))
+    pub fn product(&mut self, x: &str, name: &str, size: [usize; 2]) -> Result<String, Error> {
+        let weight = self.matrix(&format!("{name}.weight"), size, 1.0)?;
+        Ok(self.graph.node("MatMul", &[x, &weight], []))
     }
 
     /// `x·W + b`, W inputs×outputs.

@@ -1,13 +1,23 @@
 //! Architecture families: one file each, one row of [`FAMILIES`] each.
 
+mod albert;
 mod bert;
 mod cache;
+mod clip;
 mod cross;
+mod distilbert;
 mod efficientnet_lite;
+mod electra;
+mod heads;
+mod image;
 mod layers;
+mod mpnet;
 mod nearest;
+mod roberta;
 mod settings;
 mod text;
+mod text_encoder;
+mod transformer;
 mod vectors;
 mod whisper;
 
@@ -86,10 +96,16 @@ pub(crate) struct Family {
 }
 
 /// Word vectors go first: a `config.json` that lies beside them says nothing about them.
-static FAMILIES: [Family; 4] = [
+static FAMILIES: [Family; 10] = [
     vectors::FAMILY,
+    albert::FAMILY,
     bert::FAMILY,
+    clip::FAMILY,
+    distilbert::FAMILY,
     efficientnet_lite::FAMILY,
+    electra::FAMILY,
+    mpnet::FAMILY,
+    roberta::FAMILY,
     whisper::FAMILY,
 ];
 

@@ -20,6 +20,9 @@ pub(super) struct Settings<'a> {
 }
 
 impl<'a> Settings<'a> {
+    /// Deeper than any model: a graph of so many layers still fits into memory.
+    pub const MAX_LAYERS: usize = 1024;
+
     /// `config.json` itself.
     ///
     /// # Errors
@@ -76,6 +79,20 @@ impl<'a> Settings<'a> {
             return Err(self.wrong(format!("has no `{key}`, which {} needs", self.family)));
         }
         self.size(key, 0)
+    }
+
+    /// How many layers there are, at most 1024.
+    ///
+    /// # Errors
+    /// [`Error::SideFile`] for anything else.
+    pub fn layers(&self, key: &str, default: usize) -> Result<usize, Error> {
+        match self.size(key, default)? {
+            layers @ ..=Self::MAX_LAYERS => Ok(layers),
+            layers => Err(self.wrong(format!(
+                "`{key}` is {layers}, expected at most {} layers",
+                Self::MAX_LAYERS
+            ))),
+        }
     }
 
     /// A list of sizes.

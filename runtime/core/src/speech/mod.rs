@@ -1,24 +1,31 @@
 //! Speech tasks.
 
+mod cache;
 mod container;
+mod model;
 mod moonshine;
+mod seq2seq;
 mod sound;
 mod split;
 mod tokens;
 mod transcribe;
 mod vad;
+mod whisper;
 
 use serde::Serialize;
 
 pub use transcribe::Transcribe;
 pub(crate) use transcribe::open_boxed;
 
+/// The only rate of detectors and models here; sound of another is resampled.
+const SAMPLE_RATE_HZ: u32 = 16_000;
+
 /// Text with times.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Transcript {
     /// The whole text: that of the segments, a space between them. Empty when nobody speaks.
     pub text: String,
-    /// ISO 639-1.
+    /// What was to be heard: ISO 639-1, or three letters where a language has no two.
     pub language: String,
     /// Length of the sound in seconds.
     pub duration: f64,

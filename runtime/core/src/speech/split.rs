@@ -3,7 +3,8 @@ use bevel_prep::audio::{Pieces, SegmentSpec, Span, level_probability};
 
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
-use crate::speech::vad::{SAMPLE_RATE_HZ, Vad, WINDOW};
+use crate::speech::SAMPLE_RATE_HZ;
+use crate::speech::vad::{Vad, WINDOW};
 
 /// Pauses of this length always separate segments, so that times stay useful and no model is asked
 /// to write down a silence.

@@ -1,144 +1,69 @@
+//! Token ids to text.
+
+mod bin;
+
 use std::path::Path;
 
+use tokenizers::Tokenizer;
+
 use crate::error::{Error, Result};
+use crate::speech::tokens::bin::BinTokenizer;
+use crate::text::load_tokenizer;
 
-/// The most bytes a tokenizer file may have; Moonshine's has 250 kB.
-const MAX_BYTES: u64 = 64 << 20;
-
-/// Bytes of every token, read from Moonshine's `tokenizer.bin`.
-///
-/// The file has no header: entry by entry, id = position, a length and that many bytes. A length
-/// below 128 is one byte `n`; else two bytes `b, n` make `n · 128 + b − 128`. Tokens 3 ..= 258 are
-/// the 256 single bytes, the others UTF-8 text with `▁` for a space.
-#[derive(Debug)]
-pub(super) struct Tokens {
-    bytes: Vec<u8>,
-    /// End of token `i` in `bytes`; it starts where the one before it ends.
-    ends: Vec<u32>,
+/// The tokenizer of a speech model.
+pub(super) enum Tokens {
+    /// Moonshine's `tokenizer.bin`.
+    Bin(BinTokenizer),
+    /// `tokenizer.json` of Hugging Face tokenizers.
+    Json(Box<Tokenizer>),
 }
 
 impl Tokens {
-    /// Reads the file.
+    /// Reads the file; what it is, its ending tells.
     ///
     /// # Errors
     /// [`Error::ModelFile`] when it cannot be read, [`Error::Model`] when it is not such a file.
     pub(super) fn load(path: &Path) -> Result<Self> {
-        let unreadable = |source| Error::ModelFile {
-            path: path.to_path_buf(),
-            source,
-        };
-        let size = std::fs::metadata(path).map_err(unreadable)?.len();
-        if size > MAX_BYTES {
-            let what = format!("{size} bytes, a tokenizer has at most {MAX_BYTES}");
-            return Err(Error::model(path, what));
-        }
-        let file = std::fs::read(path).map_err(unreadable)?;
-        Self::parse(&file).map_err(|what| Error::model(path, what))
-    }
-
-    fn parse(file: &[u8]) -> Result<Self, String> {
-        let mut tokens = Self {
-            bytes: Vec::with_capacity(file.len()),
-            ends: Vec::new(),
-        };
-        let mut at = 0;
-        while let Some(&first) = file.get(at) {
-            let cut = || {
-                format!(
-                    "not a tokenizer.bin: token {} at byte {at} goes beyond the end of the file ({} \
-                     bytes); fetch it again",
-                    tokens.ends.len(),
-                    file.len()
-                )
-            };
-            let (length, start) = match first {
-                0..128 => (usize::from(first), at + 1),
-                _ => {
-                    let high = *file.get(at + 1).ok_or_else(cut)?;
-                    (usize::from(high) * 128 + usize::from(first - 128), at + 2)
-                }
-            };
-            let token = file.get(start..start + length).ok_or_else(cut)?;
-            tokens.bytes.extend_from_slice(token);
-            tokens.ends.push(tokens.bytes.len() as u32);
-            at = start + length;
-        }
-        match tokens.ends.is_empty() {
-            true => Err("the tokenizer is empty; fetch it again".into()),
-            false => Ok(tokens),
+        match path.extension().is_some_and(|e| e == "json") {
+            true => Ok(Self::Json(Box::new(load_tokenizer(path)?))),
+            false => BinTokenizer::load(path).map(Self::Bin),
         }
     }
 
-    /// How many tokens there are.
-    pub(super) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// The text of tokens, without special ones (`<s>`, `<<ST_1>>`: longer than two bytes, between
-    /// `<` and `>`). Bytes are joined before they are read as UTF-8, because one character may be
-    /// made of several byte tokens; what is no UTF-8 even then becomes U+FFFD.
-    pub(super) fn text(&self, ids: &[u32]) -> String {
-        let mut bytes = Vec::new();
-        for token in ids.iter().filter_map(|id| self.token(*id)) {
-            match token {
-                [b'<', _, .., b'>'] => {}
-                _ => bytes.extend_from_slice(token),
+    /// Checks that a decoder of so many tokens belongs to this tokenizer, which was read from `path`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] with both numbers.
+    pub(super) fn fit(&self, vocabulary: usize, path: &Path) -> Result<()> {
+        let (len, fits) = match self {
+            Self::Bin(tokenizer) => (tokenizer.len(), tokenizer.len() == vocabulary),
+            // Whisper's files leave out the tokens of times, and vocabularies are rounded up.
+            Self::Json(tokenizer) => {
+                let len = tokenizer.get_vocab_size(true);
+                (len, len <= vocabulary)
             }
+        };
+        if fits {
+            return Ok(());
         }
-        let text = String::from_utf8_lossy(&bytes).replace('▁', " ");
-        text.trim().to_string()
+        let what = format!(
+            "{len} tokens, the decoder answers {vocabulary}; they belong to different models"
+        );
+        Err(Error::model(path, what))
     }
 
-    fn token(&self, id: u32) -> Option<&[u8]> {
-        let id = id as usize;
-        let end = *self.ends.get(id)? as usize;
-        let start = id
-            .checked_sub(1)
-            .map_or(0, |before| self.ends[before] as usize);
-        self.bytes.get(start..end)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_are_joined_before_they_are_text() {
-        let mut file = Vec::new();
-        for token in [
-            &b"<unk>"[..],
-            b"<s>",
-            b"\xc3",
-            b"\xa9",
-            b"",
-            b"\xe2\x96\x81Caf",
-            b"<>",
-        ] {
-            file.push(token.len() as u8);
-            file.extend_from_slice(token);
-        }
-        let long = [b'x'; 300];
-        file.extend([128 + (300 % 128) as u8, (300 / 128) as u8]);
-        file.extend(long);
-        let tokens = Tokens::parse(&file).unwrap();
-        assert_eq!(tokens.len(), 8);
-        assert_eq!(tokens.text(&[1, 5, 2, 3, 4, 0]), "Café");
-        assert_eq!(tokens.text(&[5, 2]), "Caf\u{fffd}");
-        assert_eq!(tokens.text(&[6, 99]), "<>");
-        assert_eq!(tokens.text(&[7]).len(), 300);
-        assert_eq!(tokens.text(&[]), "");
-    }
-
-    #[test]
-    fn a_cut_file_is_told() {
-        for (name, file, says) in [
-            ("empty", &b""[..], "empty"),
-            ("cut token", b"\x01a\x05ab", "token 1 at byte 2"),
-            ("cut length", b"\x01a\x80", "token 1 at byte 2"),
-        ] {
-            let error = Tokens::parse(file).unwrap_err();
-            assert!(error.contains(says), "{name}: {error}");
+    /// The text of tokens, without special ones and without space around it.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the tokenizer's decoder fails.
+    pub(super) fn text(&self, ids: &[u32]) -> Result<String> {
+        match self {
+            Self::Bin(tokenizer) => Ok(tokenizer.text(ids)),
+            Self::Json(tokenizer) => {
+                let text = tokenizer.decode(ids, true);
+                let text = text.map_err(|e| Error::Internal(format!("no text of tokens: {e}")))?;
+                Ok(text.trim().to_string())
+            }
         }
     }
 }

@@ -1,18 +1,19 @@
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bevel_manifest::{Decode, Input, Task as TaskName, TranscribeSpec};
+use bevel_manifest::{Decode, Input, Task as TaskName};
 use bevel_prep::audio::{RateError, Resampler, check_samples};
 
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
+use crate::library::Runtime;
 use crate::pipeline::{Options, Timing};
 use crate::registry::{Answer, AnyPipeline, Sample};
-use crate::speech::moonshine::{Limits, Moonshine, SAMPLE_RATE_HZ};
+use crate::speech::model::{self, Model};
 use crate::speech::sound::SoundFile;
 use crate::speech::split::Splitter;
 use crate::speech::tokens::Tokens;
-use crate::speech::{Segment, Transcript};
+use crate::speech::{SAMPLE_RATE_HZ, Segment, Transcript};
 
 /// Samples that are gathered before the voice activity detector runs on them: half a second.
 const BLOCK: usize = 8_000;
@@ -33,7 +34,7 @@ const BLOCK: usize = 8_000;
 /// # Ok::<(), bevel::Error>(())
 /// ```
 pub struct Transcribe {
-    model: Moonshine,
+    model: Box<dyn Model>,
     tokens: Tokens,
     language: String,
     splitter: Splitter,
@@ -84,7 +85,7 @@ impl Transcribe {
     ///
     /// # Errors
     /// [`Error::Model`] for a bundle of another task, or whose graphs or tokenizer do not fit;
-    /// those of [`Session::load`](crate::Session::load).
+    /// [`Error::Input`] for a language the model does not know; those of [`Session::load`](crate::Session::load).
     pub fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
         let (Input::Audio(input), Decode::Transcribe(decode)) =
             (&bundle.manifest().input, &bundle.manifest().decode)
@@ -96,38 +97,25 @@ impl Transcribe {
             );
             return Err(Error::model(bundle.root(), what));
         };
-        let TranscribeSpec::Moonshine {
-            tokenizer,
-            start_id,
-            end_id,
-            max_tokens_per_s,
-            language,
-        } = decode
-        else {
-            let what = "this speech model is not known here; a newer Bevel may run it";
-            return Err(Error::Unsupported(what.into()));
-        };
-        let limits = Limits {
-            start_id: *start_id,
-            end_id: *end_id,
-            max_tokens_per_s: *max_tokens_per_s,
-            max_tokens: options.max_tokens,
-        };
-        let tokens_path = bundle.file(tokenizer)?;
-        let tokens = Tokens::load(tokens_path)?;
-        let model = Moonshine::load(bundle, options, limits)?;
-        if model.vocabulary().is_some_and(|v| v != tokens.len()) {
-            let what = format!(
-                "{} tokens, the decoder answers {}; they belong to different models",
-                tokens.len(),
-                model.vocabulary().unwrap_or_default()
-            );
-            return Err(Error::model(tokens_path, what));
+        let language = model::language(decode, options)?;
+        let path = bundle.file(decode.tokenizer())?;
+        // Started here, so that the environment is set while no thread of ours runs.
+        Runtime::get()?;
+        let (tokens, model) = std::thread::scope(|scope| {
+            let tokens = scope.spawn(|| Tokens::load(path));
+            let model = model::load(bundle, options, input, decode, &language);
+            (tokens.join(), model)
+        });
+        let tokens =
+            tokens.map_err(|_| Error::Internal("reading the tokenizer panicked".into()))??;
+        let model = model?;
+        if let Some(vocabulary) = model.vocabulary() {
+            tokens.fit(vocabulary, path)?;
         }
         Ok(Self {
             model,
             tokens,
-            language: language.clone(),
+            language,
             splitter: Splitter::load(bundle, input)?,
             timing: Timing::default(),
             block: Vec::new(),
@@ -175,8 +163,8 @@ impl Transcribe {
         self.segments(Source::File(Box::new(SoundFile::open(path)?)), on)
     }
 
-    /// Where the time of the last run went: `prepare` is decoding, resampling and voice activity
-    /// detection, `run` encoder and decoder, `decode` the choice of tokens and their text.
+    /// Where the time of the last run went: `prepare` is decoding, resampling, voice activity
+    /// detection and the spectrogram, `run` encoder and decoder, `decode` the choice of tokens and their text.
     pub fn timing(&self) -> Timing {
         self.timing
     }
@@ -236,13 +224,12 @@ impl Transcribe {
     /// Transcribes the pieces that are finished.
     fn pieces(&mut self, on: &mut dyn FnMut(&Segment)) -> Result<()> {
         while let Some((span, samples)) = self.splitter.pop() {
-            let start = Instant::now();
-            let mut run = Duration::ZERO;
+            let (start, mut timing) = (Instant::now(), Timing::default());
             self.ids.clear();
-            self.model.run(samples, &mut self.ids, &mut run)?;
-            let text = self.tokens.text(&self.ids);
-            self.timing.run += run;
-            self.timing.decode += start.elapsed().saturating_sub(run);
+            self.model.write_down(samples, &mut self.ids, &mut timing)?;
+            let text = self.tokens.text(&self.ids)?;
+            timing.decode = start.elapsed().saturating_sub(timing.prepare + timing.run);
+            self.timing += timing;
             if !text.is_empty() {
                 let seconds = |at: u64| at as f64 / f64::from(SAMPLE_RATE_HZ);
                 on(&Segment {
@@ -282,9 +269,7 @@ impl AnyPipeline for Transcribe {
                     return Err(Error::Input(what));
                 }
             };
-            total.prepare += self.timing.prepare;
-            total.run += self.timing.run;
-            total.decode += self.timing.decode;
+            total += self.timing;
             answers.push(Answer::Transcribe(transcript));
         }
         self.timing = total;

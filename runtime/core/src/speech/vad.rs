@@ -18,6 +18,7 @@ use ort::value::TensorRef;
 use crate::device::{Device, Devices};
 use crate::error::{Error, Result, one_line};
 use crate::session::Session;
+use crate::speech::SAMPLE_RATE_HZ;
 
 /// Samples of one window.
 pub(super) const WINDOW: usize = 512;
@@ -26,8 +27,6 @@ const CONTEXT: usize = 64;
 const ROW: usize = CONTEXT + WINDOW;
 /// Values of `h` and of `c`.
 const STATE: usize = 128;
-/// The only rate of these graphs.
-pub(super) const SAMPLE_RATE_HZ: u32 = 16_000;
 
 /// A detector and its state in one stream.
 pub(super) struct Vad {

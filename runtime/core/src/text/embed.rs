@@ -6,12 +6,12 @@
 //! | `attention_mask` | N×T | i64 | 1 for text, 0 for filling |
 //! | `token_type_ids` | N×T | i64 | 0; only where the graph has it |
 //! | `last_hidden_state` | N×T×D | f32 | one vector per token |
+//! | the first output | N×D | f32 | instead of it, where the graph pools by itself |
 
-use bevel_manifest::{Decode, EmbedSpec, Pooling, Task as TaskName};
-use bevel_prep::text::{mean_pool, normalize};
-use serde::Serialize;
+use bevel_manifest::{Decode, EmbedSpec, Task as TaskName};
 
 use crate::bundle::Bundle;
+use crate::embedding::{Embedding, embeddings};
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Outputs, Slots, Task};
 use crate::registry::{Answer, Sample};
@@ -22,13 +22,6 @@ use crate::text::Tokenize;
 pub struct Embed {
     tokenize: Tokenize,
     spec: EmbedSpec,
-}
-
-/// The vector of one text.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Embedding {
-    /// D values; of length 1 where the bundle says `normalize`.
-    pub embedding: Vec<f32>,
 }
 
 impl Task for Embed {
@@ -81,35 +74,7 @@ impl Task for Embed {
         slots: &Slots,
         outputs: &Outputs<'_>,
     ) -> Result<Vec<Embedding>> {
-        let hidden = outputs.f32("last_hidden_state")?;
-        let mask = slots.view_i64("attention_mask").unwrap_or_default();
-        let (&[n, t, d], Some(values)) = (hidden.shape(), hidden.as_slice()) else {
-            return Err(Error::Unsupported(format!(
-                "`last_hidden_state` has shape {:?}, expected N×T×D",
-                hidden.shape()
-            )));
-        };
-        if n != texts.len() || mask.len() != n * t || d == 0 {
-            return Err(Error::Unsupported(format!(
-                "`last_hidden_state` has shape {:?} for {} texts of {} tokens",
-                hidden.shape(),
-                texts.len(),
-                mask.len() / texts.len().max(1)
-            )));
-        }
-        let rows = values.chunks_exact(t * d).zip(mask.chunks_exact(t));
-        Ok(rows
-            .map(|(hidden, mask)| {
-                let mut embedding = vec![0.0; d];
-                match self.spec.pooling {
-                    Pooling::Mean => mean_pool(hidden, mask, &mut embedding),
-                    Pooling::Cls => embedding.copy_from_slice(&hidden[..d]),
-                }
-                if self.spec.normalize {
-                    normalize(&mut embedding);
-                }
-                Embedding { embedding }
-            })
-            .collect())
+        let mask = slots.view_i64("attention_mask");
+        embeddings(&self.spec, outputs, texts.len(), mask)
     }
 }

@@ -1,4 +1,6 @@
-use bevel_manifest::{Input, TextInput};
+use std::path::Path;
+
+use bevel_manifest::TextInput;
 use tokenizers::{Encoding, Tokenizer, TruncationParams};
 
 use crate::bundle::Bundle;
@@ -22,16 +24,11 @@ impl Tokenize {
     /// # Errors
     /// [`Error::Model`] when it is not a tokenizer, or for a bundle without text input.
     pub fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
-        let Input::Text(spec) = &bundle.manifest().input else {
+        let Some(spec) = bundle.manifest().input.text() else {
             return Err(Error::model(bundle.root(), "[input] is not text"));
         };
         let path = bundle.file(&spec.tokenizer)?;
-        let bytes = std::fs::read(path).map_err(|source| Error::ModelFile {
-            path: path.to_path_buf(),
-            source,
-        })?;
-        let mut tokenizer = Tokenizer::from_bytes(&bytes)
-            .map_err(|e| Error::model(path, format!("not a tokenizer.json: {e}")))?;
+        let mut tokenizer = load_tokenizer(path)?;
         tokenizer.with_padding(None);
         let max_length = longest(spec, options);
         tokenizer
@@ -87,6 +84,19 @@ impl Tokenize {
         }
         Ok(shape)
     }
+}
+
+/// A `tokenizer.json` of Hugging Face tokenizers.
+///
+/// # Errors
+/// [`Error::ModelFile`] when it cannot be read, [`Error::Model`] when it is not one.
+pub(crate) fn load_tokenizer(path: &Path) -> Result<Tokenizer> {
+    let bytes = std::fs::read(path).map_err(|source| Error::ModelFile {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    Tokenizer::from_bytes(&bytes)
+        .map_err(|e| Error::model(path, format!("not a tokenizer.json: {e}")))
 }
 
 fn longest(spec: &TextInput, options: &Options) -> usize {

@@ -1,6 +1,6 @@
 //! What vision tasks have in common: pictures on their way into the graph.
 
-use bevel_manifest::{ImageInput, Input};
+use bevel_manifest::ImageInput;
 use bevel_prep::image::{Fit, ImageView, Preprocess};
 
 use crate::bundle::Bundle;
@@ -17,7 +17,7 @@ pub(super) struct Pixels {
 impl Pixels {
     /// Reads `[input]`.
     pub fn load(bundle: &Bundle) -> Result<Self> {
-        let Input::Image(spec) = &bundle.manifest().input else {
+        let Some(spec) = bundle.manifest().input.image() else {
             return Err(Error::model(bundle.root(), "[input] is not a picture"));
         };
         Ok(Self {

@@ -1,10 +1,13 @@
-//! Sound: channels, sample rates and pauses. Samples are f32 in −1 ..= 1.
+//! Sound: channels, sample rates, pauses and spectrograms. Samples are f32 in −1 ..= 1.
 
+mod log_mel;
+mod mel;
 mod mono;
 mod pieces;
 mod resample;
 mod segment;
 
+pub use log_mel::LogMel;
 pub use mono::{Loud, MAX_AMPLITUDE, check_samples, level_probability, mix_down};
 pub use pieces::Pieces;
 pub use resample::{RateError, Resampler, SAMPLE_RATES_HZ};

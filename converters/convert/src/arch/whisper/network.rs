@@ -260,7 +260,9 @@ pub(super) fn decoder(
     stack.net.graph.set_scope(&prefix);
     x = stack.norm(&x, &format!("{prefix}.layer_norm"))?;
     let dims = [sizes.vocab, hidden];
-    let table = stack.net.output_table("proj_out.weight", &words, &dims)?;
+    let table = stack
+        .net
+        .output_table("proj_out.weight", &words, &dims, true)?;
     let logits = stack.net.tied(&x, &table, None, [hidden, sizes.vocab]);
     let [batch, sequence] = ["batch", "sequence"].map(Dim::named);
     let dims = [batch, sequence, Dim::Fixed(sizes.vocab)];

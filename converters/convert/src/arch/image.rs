@@ -1,0 +1,173 @@
+//! What models of pictures keep in side files: how a picture is prepared.
+
+use bevel_manifest::{ChannelOrder, ImageInput, Interpolation, Resize};
+use serde_json::Value;
+
+use crate::Error;
+use crate::source::Source;
+
+const FILE: &str = "preprocessor_config.json";
+
+/// Where processors of several parts keep that of pictures, under `image_processor`.
+const JOINT_FILE: &str = "processor_config.json";
+
+/// Beyond this a length in pixels is a mistake.
+const MAX_SIDE: u64 = 16384;
+
+/// Pillow's numbers of filters, which `resample` holds.
+const FILTERS: [(u64, Interpolation); 2] = [
+    (2, Interpolation::BilinearAntialias),
+    (3, Interpolation::BicubicAntialias),
+];
+
+/// Preparation as the image processors of transformers 5.23 save it, for a graph that takes pictures
+/// of `side`×`side`; what is not said is taken from `usual`.
+///
+/// # Errors
+/// [`Error::SideFile`] for a step that is not known here, or another size than the graph's.
+pub(super) fn input(source: &Source, side: usize, usual: ImageInput) -> Result<ImageInput, Error> {
+    let (file, config) = match source.json(FILE)? {
+        Some(config) => (FILE, Some(config)),
+        None => {
+            let joint = source.json(JOINT_FILE)?;
+            let part = joint.and_then(|joint| joint.get("image_processor").cloned());
+            (JOINT_FILE, part)
+        }
+    };
+    let Some(config) = config else {
+        return Ok(usual);
+    };
+    let wrong = |what: String| Error::SideFile {
+        path: source.path(file),
+        what,
+    };
+    let reader = Reader {
+        config: &config,
+        wrong: &wrong,
+    };
+    let resize = reader.resize(side as u32)?;
+    let interpolation = match config.get("resample").and_then(Value::as_u64) {
+        None => usual.interpolation,
+        Some(number) => {
+            let row = FILTERS.iter().find(|(known, _)| *known == number);
+            row.map(|(_, filter)| *filter).ok_or_else(|| {
+                let known = "2 (bilinear), 3 (bicubic)";
+                wrong(format!(
+                    "`resample` {number} is not supported; known: {known}"
+                ))
+            })?
+        }
+    };
+    let flag = |key: &str| config.get(key).and_then(Value::as_bool).unwrap_or(true);
+    let scale = match config.get("rescale_factor").and_then(Value::as_f64) {
+        _ if !flag("do_rescale") => 1.0,
+        Some(factor) => factor as f32,
+        None => usual.scale,
+    };
+    let (mean, std) = match flag("do_normalize") {
+        true => (
+            reader.colors("image_mean", usual.mean)?,
+            reader.colors("image_std", usual.std)?,
+        ),
+        false => ([0.0; 3], [1.0; 3]),
+    };
+    Ok(ImageInput {
+        width: side as u32,
+        height: side as u32,
+        resize,
+        interpolation,
+        channels: ChannelOrder::Rgb,
+        scale,
+        mean,
+        std,
+    })
+}
+
+struct Reader<'a> {
+    config: &'a Value,
+    wrong: &'a dyn Fn(String) -> Error,
+}
+
+impl Reader<'_> {
+    /// How a picture becomes `side`×`side`: `size` and, where there is one, the crop after it.
+    fn resize(&self, side: u32) -> Result<Resize, Error> {
+        let flag = |key: &str| self.config.get(key).and_then(Value::as_bool);
+        if flag("do_resize") == Some(false) {
+            return Err((self.wrong)(
+                "`do_resize` is false, but the graph takes one size of picture".into(),
+            ));
+        }
+        let crops = flag("do_center_crop") == Some(true);
+        if crops {
+            self.must_be(side, "crop_size")?;
+        }
+        let shorter = self.side("size", "shortest_edge")?;
+        match (shorter, crops) {
+            (Some(shorter_side), true) if shorter_side >= side => {
+                Ok(Resize::CenterCrop { shorter_side })
+            }
+            (Some(shorter_side), true) => Err((self.wrong)(format!(
+                "`size` {shorter_side} is below `crop_size` {side}; padding is not supported"
+            ))),
+            (None, true) => Err((self.wrong)(
+                "`do_center_crop` with a `size` of height and width is not supported".into(),
+            )),
+            (Some(_), false) if self.config.get("size").is_some_and(Value::is_object) => {
+                Err((self.wrong)(
+                    "a `size` of `shortest_edge` without `do_center_crop` leaves pictures of any shape"
+                        .into(),
+                ))
+            }
+            (_, false) => {
+                self.must_be(side, "size")?;
+                Ok(Resize::Stretch)
+            }
+        }
+    }
+
+    fn must_be(&self, side: u32, key: &str) -> Result<(), Error> {
+        let sides = ["height", "width"].map(|part| self.side(key, part));
+        for found in sides {
+            let Some(found) = found? else { continue };
+            if found != side {
+                return Err((self.wrong)(format!(
+                    "`{key}` is {found} pixels, but the graph takes {side}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// A length in pixels, either the number under `key` or that of the object's `part`.
+    fn side(&self, key: &str, part: &str) -> Result<Option<u32>, Error> {
+        let Some(value) = self.config.get(key).filter(|value| !value.is_null()) else {
+            return Ok(None);
+        };
+        let number = match value.as_object() {
+            None => value,
+            Some(object) => match object.get(part) {
+                None => return Ok(None),
+                Some(number) => number,
+            },
+        };
+        match number.as_u64() {
+            Some(n) if (1..=MAX_SIDE).contains(&n) => Ok(Some(n as u32)),
+            _ => Err((self.wrong)(format!(
+                "`{key}` is {value}, expected a length in pixels"
+            ))),
+        }
+    }
+
+    fn colors(&self, key: &str, usual: [f32; 3]) -> Result<[f32; 3], Error> {
+        let Some(value) = self.config.get(key).filter(|value| !value.is_null()) else {
+            return Ok(usual);
+        };
+        let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
+        let numbers: Vec<f32> = list
+            .iter()
+            .filter_map(|n| Some(n.as_f64()? as f32))
+            .collect();
+        <[f32; 3]>::try_from(numbers)
+            .map_err(|_| (self.wrong)(format!("`{key}` is {value}, expected three numbers")))
+    }
+}

@@ -1,0 +1,109 @@
+//! The zip container: `NAME/data.pkl`, `NAME/data/KEY` for each storage, `NAME/byteorder`.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use bytes::Bytes;
+use zip::result::{ZipError, ZipResult};
+use zip::{CompressionMethod, ZipArchive};
+
+use super::{BIG_ENDIAN, Content};
+use crate::{Error, pickle};
+
+/// What every zip archive starts with.
+pub(super) const MAGIC: &[u8] = b"PK\x03\x04";
+
+struct Member {
+    name: String,
+    /// `None` where they are compressed or encrypted.
+    bytes: Option<Bytes>,
+}
+
+pub(super) fn read(path: &Path, bytes: &Bytes) -> Result<Content, Error> {
+    let members = members(bytes).map_err(|source| Error::Archive {
+        path: path.into(),
+        size_bytes: bytes.len(),
+        source,
+    })?;
+    let not = |what, next| Error::NotCheckpoint {
+        path: path.into(),
+        what,
+        next,
+    };
+
+    // Everything is in one folder, called as the file was when it was saved.
+    let folders = members.iter().map(|m| m.name.strip_suffix("data.pkl"));
+    let Some(folder) = folders.flatten().find(|f| f.is_empty() || f.ends_with('/')) else {
+        return Err(match members.iter().any(|m| m.name == "policy.pth") {
+            true => not(
+                "a zip archive of stable-baselines3",
+                "unpack it and name the policy.pth inside",
+            ),
+            false => not(
+                "a zip archive, but not of torch.save (it has no data.pkl)",
+                "unpack it and name the checkpoint inside",
+            ),
+        });
+    };
+    let find = |name: &str| {
+        let mut inside = members.iter();
+        inside.find(|m| m.name.strip_prefix(folder) == Some(name))
+    };
+    let code = |m: &Member| {
+        let name = m.name.strip_prefix(folder);
+        name.is_some_and(|n| n.starts_with("code/"))
+    };
+    if find("constants.pkl").is_some() || members.iter().any(code) {
+        return Err(not(
+            "a TorchScript program",
+            "save its weights alone: torch.save(torch.jit.load(f).state_dict(), g)",
+        ));
+    }
+    let compressed = || {
+        not(
+            "a PyTorch file that was packed again with compression",
+            "unpack it and pack it without: zip -0 -r model.pt FOLDER",
+        )
+    };
+    let order = find("byteorder").and_then(|m| m.bytes.as_deref());
+    if order.is_some_and(|order| order.starts_with(b"big")) {
+        return Err(not(BIG_ENDIAN.0, BIG_ENDIAN.1));
+    }
+
+    let storages = members.iter().filter_map(|m| {
+        let key = m.name.strip_prefix(folder)?.strip_prefix("data/")?;
+        Some((key.to_owned(), m.bytes.clone()))
+    });
+    let storages: Option<_> = storages.map(|(key, bytes)| Some((key, bytes?))).collect();
+    let data = find("data.pkl").and_then(|m| m.bytes.as_ref());
+    let (Some(storages), Some(data)) = (storages, data) else {
+        return Err(compressed());
+    };
+    let (pickle, _) = pickle::read(data).map_err(|fault| fault.in_file(path))?;
+    Ok(Content { pickle, storages })
+}
+
+/// Every file in the archive, in the order of its directory. Checksums are not compared: PyTorch can
+/// be told to leave them out, and it would mean to read the whole file.
+fn members(bytes: &Bytes) -> ZipResult<Vec<Member>> {
+    let mut archive = ZipArchive::new(Cursor::new(bytes))?;
+    (0..archive.len())
+        .map(|index| {
+            let file = archive.by_index_raw(index)?;
+            let stored = file.compression() == CompressionMethod::Stored && !file.encrypted();
+            let begin = usize::try_from(file.data_start().unwrap_or(u64::MAX)).ok();
+            let size = usize::try_from(file.compressed_size()).ok();
+            let range = begin.zip(size).and_then(|(begin, size)| {
+                let end = begin.checked_add(size)?;
+                (end <= bytes.len()).then_some(begin..end)
+            });
+            let range = range.ok_or(ZipError::InvalidArchive(
+                "a member reaches beyond the end of the file".into(),
+            ))?;
+            Ok(Member {
+                name: String::from_utf8_lossy(file.name_raw()).into_owned(),
+                bytes: stored.then(|| bytes.slice(range)),
+            })
+        })
+        .collect()
+}
