@@ -25,7 +25,7 @@ pub enum Kind {
 impl Kind {
     pub fn of(bundle: &bevel::Bundle) -> anyhow::Result<Self> {
         match bundle.manifest().input.kind() {
-            "text" => Ok(Self::Text),
+            "text" | "words" => Ok(Self::Text),
             "image" => Ok(Self::Image),
             "text-image" => Ok(Self::TextImage),
             "audio" => Ok(Self::Sound),

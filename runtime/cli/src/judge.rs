@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use bevel::text::Tokenize;
 use bevel::{
-    Bundle, Devices, Embed, Options, Pipeline, Runtime, Session, Slots, Tensor, TensorData,
+    Answer, AnyPipeline, Bundle, Devices, Options, Runtime, Sample, Session, Slots, Tensor,
+    TensorData,
 };
 use bevel_convert::{BoxError, Judge};
-use bevel_manifest::{Decode, Input, Manifest, Measured};
+use bevel_manifest::{Decode, ErrorKind, Input, Manifest, Measured};
 
 use crate::show::cosine;
 
@@ -31,7 +32,8 @@ impl Judge for Side {
     ) -> Result<Vec<(String, Measured)>, BoxError> {
         let others = manifest.variants.iter().filter(|v| v.name != "fp32");
         // Only text has a built-in sample; other inputs come with calibration data.
-        if !matches!(manifest.input, Input::Text(_)) || others.clone().next().is_none() {
+        let text = matches!(manifest.input, Input::Text(_) | Input::Words(_));
+        if !text || others.clone().next().is_none() {
             return Ok(Vec::new());
         }
         let bundle = Bundle::load(folder)?;
@@ -39,10 +41,9 @@ impl Judge for Side {
         let mut results = Vec::new();
         for variant in others {
             let mut candidate = Runner::load(&bundle, &variant.name)?;
-            results.push((
-                variant.name.clone(),
-                measure(&mut reference, &mut candidate)?,
-            ));
+            if let Some(measured) = measure(&mut reference, &mut candidate)? {
+                results.push((variant.name.clone(), measured));
+            }
         }
         Ok(results)
     }
@@ -51,7 +52,7 @@ impl Judge for Side {
 /// One variant, ready to answer sentences.
 enum Runner {
     /// Pooled sentence vectors, compared by cosine.
-    Vectors(Box<Pipeline<Embed>>),
+    Vectors(Box<dyn AnyPipeline>),
     /// Logits, compared by which is the largest at each token or text.
     Logits {
         session: Session,
@@ -64,7 +65,7 @@ impl Runner {
         let mut options = Options::default();
         options.variant = Some(variant.into());
         if matches!(bundle.manifest().decode, Decode::Embed(_)) {
-            return Ok(Self::Vectors(Box::new(Pipeline::load(bundle, &options)?)));
+            return Ok(Self::Vectors(bevel::open(bundle, &options)?));
         }
         let session = Session::load(bundle.graph(Some(variant), "model")?, &Devices::default())?;
         let mut tokenize = Box::new(Tokenize::load(bundle, &options)?);
@@ -76,12 +77,11 @@ impl Runner {
     fn answer(&mut self, sentence: &str) -> bevel::Result<(Vec<f32>, Duration)> {
         match self {
             Self::Vectors(pipeline) => {
-                let answers = pipeline.run(&[sentence])?;
-                let vector = answers
-                    .into_iter()
-                    .next()
-                    .map(|a| a.embedding)
-                    .unwrap_or_default();
+                let answer = pipeline.run(&[Sample::Text(sentence)])?.pop();
+                let vector = match answer {
+                    Some(Answer::Embed(answer)) => answer.embedding,
+                    _ => Vec::new(),
+                };
                 Ok((vector, pipeline.timing().run))
             }
             Self::Logits { session, tokenize } => {
@@ -138,22 +138,30 @@ fn winners(tensor: &Tensor) -> Vec<f32> {
     values.chunks(width).map(best).collect()
 }
 
-fn measure(reference: &mut Runner, candidate: &mut Runner) -> bevel::Result<Measured> {
+/// `None` when the model has no answer to any of the sentences, as a small vocabulary may not.
+fn measure(reference: &mut Runner, candidate: &mut Runner) -> bevel::Result<Option<Measured>> {
     let mut scores = Vec::new();
+    let mut answered = Vec::new();
     for sentence in SENTENCES.lines() {
-        let (expected, _) = reference.answer(sentence)?;
+        let expected = match reference.answer(sentence) {
+            Err(error) if error.kind() == ErrorKind::Input => continue,
+            other => other?.0,
+        };
         let (found, _) = candidate.answer(sentence)?;
         scores.push(candidate.compare(&expected, &found));
+        answered.push(sentence);
     }
     // One sentence of middling length, both in turn, so that a busy machine slows both alike.
-    let sentence = SENTENCES.lines().nth(2).unwrap_or_default();
+    let Some(sentence) = answered.get(2).or(answered.first()) else {
+        return Ok(None);
+    };
     let (mut reference_times, mut candidate_times) = (Vec::new(), Vec::new());
     for _ in 0..TIMED_RUNS {
         reference_times.push(reference.answer(sentence)?.1);
         candidate_times.push(candidate.answer(sentence)?.1);
     }
     let (reference_ms, candidate_ms) = (median_ms(reference_times), median_ms(candidate_times));
-    Ok(Measured {
+    Ok(Some(Measured {
         metric: candidate.metric().into(),
         value: scores.iter().sum::<f64>() / scores.len() as f64,
         worst: scores.iter().copied().fold(f64::INFINITY, f64::min),
@@ -165,7 +173,7 @@ fn measure(reference: &mut Runner, candidate: &mut Runner) -> bevel::Result<Meas
             bevel::cpu::model_name(),
             Runtime::get()?.threads()
         ),
-    })
+    }))
 }
 
 fn median_ms(mut times: Vec<Duration>) -> f64 {

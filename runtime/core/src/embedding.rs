@@ -1,7 +1,7 @@
 //! Vectors of any input: what embedding tasks share.
 
 use bevel_manifest::{EmbedSpec, Pooling};
-use bevel_prep::text::{mean_pool, normalize};
+use bevel_prep::text::{mean, mean_pool, normalize};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -46,16 +46,15 @@ pub(crate) fn embeddings(
     let (Some(values), true) = (output.as_slice(), n == items && t * d > 0 && counts) else {
         return Err(unexpected());
     };
-    let all = vec![1; t];
     let rows = values.chunks_exact(t * d).enumerate();
     Ok(rows
         .map(|(i, hidden)| {
             let mut embedding = vec![0.0; d];
             match spec.pooling {
-                Pooling::Mean => {
-                    let mask = mask.and_then(|mask| mask.get(i * t..(i + 1) * t));
-                    mean_pool(hidden, mask.unwrap_or(&all), &mut embedding);
-                }
+                Pooling::Mean => match mask.and_then(|mask| mask.get(i * t..(i + 1) * t)) {
+                    Some(mask) => mean_pool(hidden, mask, &mut embedding),
+                    None => mean(hidden, &mut embedding),
+                },
                 Pooling::Cls | Pooling::Graph => embedding.copy_from_slice(&hidden[..d]),
             }
             if spec.normalize {

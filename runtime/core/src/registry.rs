@@ -58,8 +58,9 @@ pub trait AnyPipeline {
 type Open = fn(&Bundle, &Options) -> Result<Box<dyn AnyPipeline>>;
 
 /// One line a pipeline: its task, what it takes, what opens it.
-const REGISTRY: [(TaskName, &str, Open); 6] = [
+const REGISTRY: [(TaskName, &str, Open); 7] = [
     (TaskName::Embed, "text", boxed::<crate::text::Embed>),
+    (TaskName::Embed, "words", boxed::<crate::text::EmbedWords>),
     (TaskName::Embed, "image", boxed::<crate::vision::Embed>),
     (TaskName::Embed, "text-image", crate::towers::open_boxed),
     (

@@ -9,6 +9,8 @@ use crate::{AudioInput, Error};
 pub enum Input {
     /// Text through a tokenizer.
     Text(TextInput),
+    /// Text through a list of words.
+    Words(WordsInput),
     /// A picture, resized and normalised.
     Image(ImageInput),
     /// Text or a picture, each through a graph of its own: `text` and `vision`.
@@ -29,6 +31,17 @@ pub struct TextInput {
     pub max_tokens: usize,
     /// The id that fills a row up to the longest of its batch.
     pub pad_id: u32,
+}
+
+/// Text to `ids` (N, i64), rows of a table of word vectors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WordsInput {
+    /// The file with one word a line, in the order of the rows; an empty line is a row that no text
+    /// leads to.
+    pub vocabulary: String,
+    /// The most known words of a text; what follows is left out.
+    pub max_words: usize,
 }
 
 /// Both inputs of a model with two towers, which answer vectors of one space.
@@ -151,10 +164,12 @@ pub enum ChannelOrder {
 }
 
 impl Input {
-    /// The kind as it stands in `bundle.toml`: `text`, `image`, `text-image`, `audio` or `tensors`.
+    /// The kind as it stands in `bundle.toml`: `text`, `words`, `image`, `text-image`, `audio` or
+    /// `tensors`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",
+            Self::Words(_) => "words",
             Self::Image(_) => "image",
             Self::TextImage(_) => "text-image",
             Self::Audio(_) => "audio",
@@ -181,11 +196,12 @@ impl Input {
     /// The files this section names.
     pub fn files(&self) -> Vec<&str> {
         let tokenizer = self.text().map(|text| text.tokenizer.as_str());
-        let audio = match self {
+        let others = match self {
+            Self::Words(words) => vec![words.vocabulary.as_str()],
             Self::Audio(audio) => audio.files(),
             _ => Vec::new(),
         };
-        tokenizer.into_iter().chain(audio).collect()
+        tokenizer.into_iter().chain(others).collect()
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -197,6 +213,9 @@ impl Input {
             image.check()?;
         }
         match self {
+            Self::Words(words) if words.max_words == 0 => Err(Error::Invalid(
+                "[input] max_words must be at least 1".into(),
+            )),
             Self::Audio(audio) => audio.check(),
             _ => Ok(()),
         }

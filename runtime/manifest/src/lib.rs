@@ -67,6 +67,7 @@ pub use decode::{
 pub use error::Error;
 pub use input::{
     Anchor, ChannelOrder, ImageInput, Input, Interpolation, Resize, TextImageInput, TextInput,
+    WordsInput,
 };
 pub use kind::ErrorKind;
 pub use recipe::{Expected, Join, Recipe, Source};

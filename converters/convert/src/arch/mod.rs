@@ -18,6 +18,7 @@ mod settings;
 mod text;
 mod text_encoder;
 mod transformer;
+mod vectors;
 mod whisper;
 
 use std::collections::BTreeMap;
@@ -94,7 +95,9 @@ pub(crate) struct Family {
     pub build: fn(&Source, &Options) -> Result<Built, Error>,
 }
 
-static FAMILIES: [Family; 9] = [
+/// Word vectors go first: a `config.json` that lies beside them says nothing about them.
+static FAMILIES: [Family; 10] = [
+    vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
     clip::FAMILY,
@@ -131,9 +134,10 @@ pub(crate) fn family(source: &Source, arch: Option<&str>) -> Result<&'static Fam
 
 /// What an unknown checkpoint looks like, for the error.
 fn describe(source: &Source) -> String {
-    match source.model_type() {
-        Some(model_type) => format!("model_type `{model_type}` in config.json"),
-        None => {
+    match (source.checkpoint.spec(), source.model_type()) {
+        (Some(spec), _) => format!("{} {} of CTranslate2", spec.name, spec.revision),
+        (None, Some(model_type)) => format!("model_type `{model_type}` in config.json"),
+        (None, None) => {
             let first: Vec<_> = source.checkpoint.names().take(3).collect();
             format!(
                 "no model_type in config.json beside it; tensors {} …",

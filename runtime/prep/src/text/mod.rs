@@ -1,5 +1,7 @@
-//! Token vectors to text vectors.
+//! Token vectors to text vectors, and words to rows of a table.
 
 mod pool;
+mod vocabulary;
 
-pub use pool::{mean_pool, normalize};
+pub use pool::{mean, mean_pool, normalize};
+pub use vocabulary::Vocabulary;
