@@ -43,6 +43,7 @@
 
 mod bundle;
 pub mod cpu;
+mod decoder;
 pub mod device;
 mod embedding;
 mod error;
