@@ -97,7 +97,7 @@ fn graphs_run_when_their_inputs_are_known() {
     let (_folder, paths) = saved(&[decoder(), encoder()]);
     // Alphabetically the decoder comes first, and waits.
     let graphs = BTreeMap::from([("decoder", paths[0].as_path()), ("encoder", &paths[1])]);
-    let verified = verify(&graphs, &both(), CLOSE).unwrap();
+    let verified = verify(&graphs, None, &both(), CLOSE).unwrap();
     assert_eq!(verified.graphs, ["encoder", "decoder"]);
     assert_eq!(verified.outputs.len(), 2);
     assert!(
@@ -111,7 +111,7 @@ fn graphs_run_when_their_inputs_are_known() {
         ("input.input_values", f32s(&[1, 1], &[0.0])),
         ("output.last_hidden_state", f32s(&[1, 1], &[1.0])),
     ]);
-    let verified = verify(&other, &alone, CLOSE).unwrap();
+    let verified = verify(&other, None, &alone, CLOSE).unwrap();
     assert_eq!(verified.idle, ["decoder"]);
 }
 
@@ -174,7 +174,9 @@ fn what_does_not_fit_is_named() {
     for case in cases {
         let mut recording = both();
         (case.change)(&mut recording);
-        let error = verify(&graphs, &recording, CLOSE).unwrap_err().to_string();
+        let error = verify(&graphs, None, &recording, CLOSE)
+            .unwrap_err()
+            .to_string();
         for part in case.says {
             assert!(error.contains(part), "{}: {error}", case.name);
         }
