@@ -3,14 +3,17 @@
 mod albert;
 mod bert;
 mod cache;
+mod causal;
 mod clip;
 mod cross;
 mod distilbert;
 mod efficientnet_lite;
 mod electra;
+mod gpt2;
 mod heads;
 mod image;
 mod layers;
+mod llama;
 mod mpnet;
 mod nearest;
 mod roberta;
@@ -94,14 +97,19 @@ pub(crate) struct Family {
     pub build: fn(&Source, &Options) -> Result<Built, Error>,
 }
 
-static FAMILIES: [Family; 9] = [
+static FAMILIES: [Family; 14] = [
     albert::FAMILY,
     bert::FAMILY,
     clip::FAMILY,
     distilbert::FAMILY,
     efficientnet_lite::FAMILY,
     electra::FAMILY,
+    gpt2::FAMILY,
+    llama::LLAMA,
+    llama::MISTRAL,
     mpnet::FAMILY,
+    llama::QWEN2,
+    llama::QWEN3,
     roberta::FAMILY,
     whisper::FAMILY,
 ];
