@@ -26,31 +26,40 @@ fn bert_cases() -> Option<Vec<PathBuf>> {
 }
 
 /// Set and beginning of the names of golden checkpoints that are converted and verified.
-const CONVERTED: [(&str, &str); 4] = [
+const CONVERTED: [(&str, &str); 7] = [
     ("multimodal", "clip"),
     ("text", "bert-"),
     ("text", "distilbert-"),
+    ("text", "gpt2"),
+    ("text", "llama"),
+    ("text", "qwen2"),
     ("text", "roberta-"),
 ];
 
 fn convert(checkpoint: &Path, out: &Path) -> std::process::Output {
+    converted(checkpoint, out, &[])
+}
+
+fn converted(checkpoint: &Path, out: &Path, more: &[&str]) -> std::process::Output {
     let arguments = ["convert", arg(checkpoint), "-o", arg(out)];
-    bevel().args(arguments).output().unwrap()
+    bevel().args(arguments).args(more).output().unwrap()
 }
 
 #[test]
 fn every_golden_case_answers_as_its_library() {
     for (set, starts) in CONVERTED {
         for case in needs!(cases(set, starts)) {
-            let out = tempfile::tempdir().unwrap();
-            let bundle = out.path().join("case.bevel");
-            success(&convert(&case, &bundle));
-            let io = case.join("io.safetensors");
-            let output = bevel()
-                .args(["verify", arg(&bundle), "--io", arg(&io)])
-                .output()
-                .unwrap();
-            println!("{}\n{}", case.display(), success(&output));
+            for form in [&[][..], &["--portable"]] {
+                let out = tempfile::tempdir().unwrap();
+                let bundle = out.path().join("case.bevel");
+                success(&converted(&case, &bundle, form));
+                let io = case.join("io.safetensors");
+                let output = bevel()
+                    .args(["verify", arg(&bundle), "--io", arg(&io)])
+                    .output()
+                    .unwrap();
+                println!("{} {form:?}\n{}", case.display(), success(&output));
+            }
         }
     }
 }

@@ -108,7 +108,7 @@ impl Decoder {
             return Err(Error::model(self.session.path(), what));
         }
         let rows = prompt.rows;
-        let read = prompt.ids.len() / rows.max(1);
+        let texts: Vec<_> = (0..rows).map(|row| prompt.text(row)).collect();
         let mut chosen = vec![Vec::new(); rows];
         let mut past = self.cache.empty(rows)?;
         let mut step = Step::first(self.inputs, &prompt);
@@ -129,8 +129,7 @@ impl Decoder {
                 }
                 row.clear();
                 row.extend_from_slice(logits.last(i));
-                let before = &prompt.ids[i * read..(i + 1) * read];
-                let id = rules.choose(&mut row, before, chosen);
+                let id = rules.choose(&mut row, texts[i], chosen);
                 step.ids.push(i64::from(id));
                 chosen.push(id);
             }
@@ -140,6 +139,17 @@ impl Decoder {
             step.advance();
         }
         Ok(chosen)
+    }
+}
+
+impl<'a> Prompt<'a> {
+    /// A row without the padding on its left.
+    fn text(&self, row: usize) -> &'a [i64] {
+        let width = self.ids.len() / self.rows;
+        let row = row * width..(row + 1) * width;
+        let mask = self.mask.map_or(&[][..], |mask| &mask[row.clone()]);
+        let pad = mask.iter().take_while(|keep| **keep == 0).count();
+        &self.ids[row][pad..]
     }
 }
 
@@ -257,3 +267,6 @@ impl<'o> Logits<'o> {
 fn internal(e: ort::Error) -> Error {
     Error::Internal(one_line(&e.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -158,8 +158,8 @@ fn conv1d(
     [inputs, outputs]: [usize; 2],
 ) -> Result<String, Error> {
     let net = &mut causal.net;
-    let weight = net.table(&format!("{name}.weight"), &[inputs, outputs])?;
-    let bias = net.table(&format!("{name}.bias"), &[outputs])?;
-    let product = net.graph.node("MatMul", &[x, &weight], []);
-    Ok(net.graph.node("Add", &[&product, &bias], []))
+    let weight = format!("{name}.weight");
+    let weight = net.weights.take(&weight, &[inputs, outputs])?;
+    let bias = net.weights.take(&format!("{name}.bias"), &[outputs])?;
+    Ok(net.affine(x, weight, Some(bias)))
 }
