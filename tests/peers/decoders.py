@@ -124,7 +124,7 @@ def decoder(folder: Path, family: str, lot: random.Random, generator: torch.Gene
 
     rows, new = lot.choice([1, 1, 2, 3]), lot.choice([1, 12, 20])
     for _ in range(50):
-        longest = lot.choice([1, 7, 30])
+        longest = lot.choice([1, 7, 30, config.max_position_embeddings - new])
         ids = torch.randint(0, config.vocab_size - 1, (rows, longest), generator=generator)
         mask = torch.ones_like(ids)
         for row in range(1, rows):

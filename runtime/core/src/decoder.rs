@@ -269,4 +269,4 @@ fn internal(e: ort::Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -11,7 +11,7 @@ pub struct GenerateSpec {
     /// Tokens that end the text; without any it ends at its limit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub end_ids: Vec<u32>,
-    /// Token that a text begins with where the tokenizer puts none.
+    /// Token that stands for an empty prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_id: Option<u32>,
     /// Token that fills rows which have ended, or begin later, than others of their batch.

@@ -78,6 +78,11 @@ impl<'a> Causal<'a> {
         }
     }
 
+    /// Whether the graph may use operators of ONNX Runtime's own.
+    pub fn fused(&self) -> bool {
+        self.attention.fused()
+    }
+
     /// `softmax(scale · q·kᵀ)·v` of layer `i` over past and new, N×T×(H·K), from query N×T×(H·K), key
     /// and value N×T×(G·K). Layers are asked for in order.
     pub fn attend(&mut self, i: usize, new: [&str; 3], scale: f32) -> String {
@@ -171,3 +176,6 @@ pub(super) fn writes_text(class: Option<&str>, family: &'static str) -> Result<(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

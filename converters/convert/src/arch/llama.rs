@@ -15,7 +15,7 @@ use crate::source::Source;
 use crate::weights::Weights;
 use crate::{Error, Options};
 use config::{Biases, Config, Window};
-use rotation::Rotation;
+use rotation::{Rotation, Turns};
 
 /// What tells the families apart.
 struct Kind {
@@ -99,18 +99,19 @@ fn build(kind: &'static Kind, source: &Source, options: &Options) -> Result<Buil
     let config = Config::read(kind, &settings)?;
     let (rotation, notes) = Rotation::read(&settings, config.sizes.width, config.positions)?;
     let weights = Weights::new(&source.checkpoint, kind.name);
-    let mut decoder = Decoder {
-        causal: Causal::new(kind.name, &weights, config.sizes, options),
-        config: &config,
-        turns: [String::new(), String::new()],
-    };
-    let (net, hidden) = (&mut decoder.causal.net, config.hidden);
+    let mut causal = Causal::new(kind.name, &weights, config.sizes, options);
+    let (fused, hidden) = (causal.fused(), config.hidden);
+    let net = &mut causal.net;
     net.graph.set_scope("model.rotary_emb");
-    decoder.turns = rotation.turns(net, &decoder.causal.positions);
+    let turns = rotation.turns(net, &causal.positions, fused);
     net.graph.set_scope("model.embed_tokens");
     let words = net.table("model.embed_tokens.weight", &[config.vocab, hidden])?;
-    let ids = [words.as_str(), &decoder.causal.ids];
-    let mut x = net.graph.node("Gather", &ids, []);
+    let mut x = net.graph.node("Gather", &[&words, &causal.ids], []);
+    let mut decoder = Decoder {
+        causal,
+        config: &config,
+        turns,
+    };
     for i in 0..config.sizes.layers {
         x = decoder.layer(i, &x)?;
     }
@@ -136,8 +137,7 @@ fn build(kind: &'static Kind, source: &Source, options: &Options) -> Result<Buil
 struct Decoder<'a> {
     causal: Causal<'a>,
     config: &'a Config,
-    /// Cosine and sine of all positions, N×T×1×K.
-    turns: [String; 2],
+    turns: Turns,
 }
 
 impl Decoder<'_> {
@@ -195,13 +195,14 @@ impl Decoder<'_> {
     /// N×T×(n·K) by heads: normalised where the family does, and rotated.
     fn turn(&mut self, x: &str, norm: &str, heads: usize) -> Result<String, Error> {
         let (width, net) = (self.config.sizes.width, &mut self.causal.net);
+        if !self.config.head_norms {
+            return Ok(self.turns.turn(net, x, heads, width));
+        }
         let apart = net.i64s(&[0, 0, heads as i64, width as i64]);
         let together = net.i64s(&[0, 0, (heads * width) as i64]);
-        let mut x = net.graph.node("Reshape", &[x, &apart], []);
-        if self.config.head_norms {
-            x = net.rms_norm(&x, norm, width, self.config.epsilon)?;
-        }
-        let x = rotation::turn(&mut net.graph, &x, &self.turns);
-        Ok(net.graph.node("Reshape", &[&x, &together], []))
+        let x = net.graph.node("Reshape", &[x, &apart], []);
+        let x = net.rms_norm(&x, norm, width, self.config.epsilon)?;
+        let x = net.graph.node("Reshape", &[&x, &together], []);
+        Ok(self.turns.turn(net, &x, heads, width))
     }
 }

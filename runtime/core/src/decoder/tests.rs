@@ -9,7 +9,7 @@ use crate::device::Devices;
 const VOCABULARY: usize = 40;
 
 /// `logits[v] = −(v − sum)²`, sum = Σ mask · (past ‖ ids) + position, all N×T×V.
-fn graph() -> Graph {
+pub(crate) fn graph() -> Graph {
     let mut g = Graph::new("sum");
     let ids = |g: &mut Graph, name: &str, length: &str| {
         let dims = ["batch", length].map(Dim::named);

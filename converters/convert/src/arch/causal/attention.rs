@@ -20,15 +20,16 @@ pub(super) struct Attention {
 enum Form {
     /// One `GroupQueryAttention` of ONNX Runtime a layer, which also keeps the cache.
     ///
-    /// Measured with ONNX Runtime 1.28 on two cores of an AMD EPYC, time divided by that of the plain
-    /// form. Random Llama of 100 M parameters (D 768, 12 layers, H 12, K 64): 0.90 for a token after
-    /// 128, 0.95 after 1000; 1.00 for a prompt of 128, 0.92 for one of 1024. Random GPT-2 of 124 M:
-    /// 0.99, 1.01 and, for a prompt of 800, 0.89.
+    /// Measured by `tests/peers/decoder_speed.py` with ONNX Runtime 1.28 and two threads of an AMD EPYC,
+    /// time of the whole graph divided by that of the plain form. Random Llama of 100 M parameters
+    /// (D 768, 12 layers, H 12, K 64), `RotaryEmbedding` included: a prompt of 128 tokens 0.91, one of
+    /// 1024 0.89, a token after 128 0.94, after 1000 0.98. Random GPT-2 of 124 M: a prompt of 128 0.95,
+    /// one of 800 0.97, a token after 128 0.99, after 1000 0.97.
     ///
-    /// What does not pay (within ±2 %) and is not used: rotation inside it or by `RotaryEmbedding`;
-    /// `SkipSimplifiedLayerNormalization`; query, key and value from one matrix;
-    /// `MultiHeadAttention`, which knows no groups. ONNX Runtime makes the fused normalisations, GELU
-    /// and SiLU out of plain operators by itself when it loads a graph.
+    /// What does not pay (within 2 %) and is not used: `SkipSimplifiedLayerNormalization`, rotation
+    /// inside this operator, one matrix for gate and up, and `MultiHeadAttention` where there are no
+    /// groups. ONNX Runtime makes the fused normalisations, GELU and SiLU out of plain operators by
+    /// itself when it loads a graph.
     ///
     /// Limits: K must be a multiple of 8, and several tokens that follow a past must be of one row.
     Grouped {
@@ -68,6 +69,10 @@ impl Attention {
             plain_groups(net, sizes, &new, &total)
         };
         Self { sizes, bias, form }
+    }
+
+    pub fn fused(&self) -> bool {
+        matches!(self.form, Form::Grouped { .. })
     }
 
     /// N×T×(H·K) from query N×T×(H·K), key and value N×T×(G·K) and the past of one layer, whose
