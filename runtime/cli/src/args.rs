@@ -65,7 +65,7 @@ pub struct ModelArgs {
     /// Labels per picture or text.
     #[arg(long)]
     pub top_k: Option<usize>,
-    /// Longest text in tokens.
+    /// Longest text in tokens; for `generate`, tokens behind the prompt.
     #[arg(long)]
     pub max_tokens: Option<usize>,
     /// Language to hear, such as en; the bundle's when not given.

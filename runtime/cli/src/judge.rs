@@ -31,9 +31,11 @@ impl Judge for Side {
         manifest: &Manifest,
     ) -> Result<Vec<(String, Measured)>, BoxError> {
         let others = manifest.variants.iter().filter(|v| v.name != "fp32");
-        // Only text has a built-in sample; other inputs come with calibration data.
-        let text = matches!(manifest.input, Input::Text(_) | Input::Words(_));
-        if !text || others.clone().next().is_none() {
+        // Only text has a built-in sample; other inputs come with calibration data. Decoders are not
+        // compared yet.
+        let known = matches!(manifest.input, Input::Text(_) | Input::Words(_))
+            && !matches!(manifest.decode, Decode::Generate(_));
+        if !known || others.clone().next().is_none() {
             return Ok(Vec::new());
         }
         let bundle = Bundle::load(folder)?;

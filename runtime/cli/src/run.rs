@@ -79,7 +79,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         bar: progress(args, sources.len()),
     };
     for source in &sources {
-        let one_by_one = kind != Kind::Text;
+        // What takes long is shown as soon as it is known.
+        let one_by_one = kind != Kind::Text || job.pipeline.task() == bevel::TaskName::Generate;
         let read = inputs::read(kind, source, &mut |name, item| {
             match item {
                 Ok(item) => job.group.push((name, item)),

@@ -35,6 +35,7 @@ pub fn answer(name: &str, answer: &Answer, first: Option<&[f32]>) -> String {
                 .collect::<Vec<_>>();
             format!("{name}\n{}", table(&rows))
         }
+        Answer::Generate(found) => format!("{name}\n{}\n", found.text),
         Answer::Detect(found) => {
             let rows = found
                 .boxes

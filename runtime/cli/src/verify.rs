@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 use bevel::verify::{self, Compared, Recording, Tolerance, Verified};
 use bevel::{Bundle, Tensor, TensorData};
-use bevel_manifest::{ErrorKind, FileEntry};
+use bevel_manifest::{Decode, ErrorKind, FileEntry};
 use safetensors::{Dtype, SafeTensors};
 use serde::Serialize;
 
@@ -115,7 +115,7 @@ fn compare(args: &VerifyArgs, bundle: Option<&Bundle>, io: &Path) -> anyhow::Res
     };
     let Some(bundle) = bundle else {
         let graphs = BTreeMap::from([("model", args.model.as_path())]);
-        return Ok(verify::verify(&graphs, &recording, tolerance)?);
+        return Ok(verify::verify(&graphs, None, &recording, tolerance)?);
     };
     let mut names = bundle.manifest().variants.iter().map(|v| v.name.as_str());
     let fp32 = names.find(|name| *name == "fp32");
@@ -125,7 +125,11 @@ fn compare(args: &VerifyArgs, bundle: Option<&Bundle>, io: &Path) -> anyhow::Res
         return Ok(verify::verify_one(role, graph, &recording, tolerance)?);
     }
     let graphs = bundle.graphs(variant)?;
-    Ok(verify::verify(&graphs, &recording, tolerance)?)
+    let generation = match &bundle.manifest().decode {
+        Decode::Generate(spec) => Some(spec),
+        _ => None,
+    };
+    Ok(verify::verify(&graphs, generation, &recording, tolerance)?)
 }
 
 /// All tensors of a safetensors file.

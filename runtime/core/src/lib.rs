@@ -2,7 +2,7 @@
 //!
 //! A [`Bundle`] is a model with everything a pipeline needs to know about it, as `bevel convert`
 //! writes it. A [`Pipeline`] of a [`Task`] opens one and answers: [`Embed`] for text, [`Detect`] and
-//! [`Classify`] for pictures; [`Transcribe`] turns sound to text. Callers that learn the task from
+//! [`Classify`] for pictures; [`Transcribe`] turns sound to text, [`Generate`] goes on with one. Callers that learn the task from
 //! the bundle use [`open`].
 //!
 //! ```no_run
@@ -33,7 +33,7 @@
 //! # Limits
 //!
 //! A pipeline serves one thread (`&mut self`); open one per worker. Pictures go through one at a
-//! time. Text tasks beyond [`Embed`] and speech models beyond Moonshine are not run yet.
+//! time. Text tasks beyond [`Embed`] and [`Generate`] and speech models beyond Moonshine are not run yet.
 
 // Libraries never print or exit: that is for programs.
 #![cfg_attr(
@@ -43,6 +43,7 @@
 
 mod bundle;
 pub mod cpu;
+mod decoder;
 pub mod device;
 mod embedding;
 mod error;
@@ -67,5 +68,5 @@ pub use registry::{Answer, AnyPipeline, Sample, open};
 pub use session::{Session, TensorInfo};
 pub use speech::Transcribe;
 pub use tensors::{Tensor, TensorData};
-pub use text::Embed;
+pub use text::{Embed, Generate};
 pub use vision::{Classify, Detect};

@@ -33,7 +33,8 @@ pub struct Options {
     pub max_boxes: Option<usize>,
     /// How many labels are answered.
     pub top_k: Option<usize>,
-    /// Longest text in tokens; at most what the model allows.
+    /// Longest text in tokens; at most what the model allows. Where text is generated, the tokens
+    /// behind the prompt.
     pub max_tokens: Option<usize>,
     /// Language to hear, as the model calls it: ISO 639-1, such as `en`.
     pub language: Option<String>,

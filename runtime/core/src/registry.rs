@@ -34,6 +34,8 @@ pub enum Answer {
     Embed(crate::text::Embedding),
     /// Labels, best first.
     Classify(crate::vision::Classes),
+    /// What follows a text.
+    Generate(crate::text::Generated),
     /// Boxes, best first.
     Detect(crate::vision::Detections),
     /// Text with times.
@@ -58,7 +60,7 @@ pub trait AnyPipeline {
 type Open = fn(&Bundle, &Options) -> Result<Box<dyn AnyPipeline>>;
 
 /// One line a pipeline: its task, what it takes, what opens it.
-const REGISTRY: [(TaskName, &str, Open); 7] = [
+const REGISTRY: [(TaskName, &str, Open); 8] = [
     (TaskName::Embed, "text", boxed::<crate::text::Embed>),
     (TaskName::Embed, "words", boxed::<crate::text::EmbedWords>),
     (TaskName::Embed, "image", boxed::<crate::vision::Embed>),
@@ -68,6 +70,7 @@ const REGISTRY: [(TaskName, &str, Open); 7] = [
         "image",
         boxed::<crate::vision::Classify>,
     ),
+    (TaskName::Generate, "text", crate::text::open_boxed),
     (TaskName::Detect, "image", boxed::<crate::vision::Detect>),
     (TaskName::Transcribe, "audio", crate::speech::open_boxed),
 ];

@@ -126,6 +126,22 @@ impl Session {
         self.inputs.iter().any(|i| i.name == name)
     }
 
+    /// Sees that the graph has inputs and outputs of these names, as part of a model `of` some kind.
+    ///
+    /// # Errors
+    /// [`Error::Model`] with the first that is missing.
+    pub(crate) fn require(&self, of: &str, inputs: &[&str], outputs: &[&str]) -> Result<()> {
+        let has_output = |name: &str| self.outputs.iter().any(|o| o.name == name);
+        let missing = inputs.iter().find(|name| !self.has_input(name));
+        match missing.or_else(|| outputs.iter().find(|name| !has_output(name))) {
+            Some(name) => {
+                let what = format!("has no `{name}`, so it is no part of a {of} model");
+                Err(Error::model(&self.path, what))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Runs the graph on named values. Outputs stay in ONNX Runtime's memory.
     pub(crate) fn run<'s>(
         &'s mut self,

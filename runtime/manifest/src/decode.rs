@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, TranscribeSpec};
+use crate::{Error, GenerateSpec, TranscribeSpec};
 
 /// How output tensors become an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub enum Decode {
     Answer,
     /// Logits N×T×V at the mask to candidates.
     Fill,
+    /// Logits N×T×V to text, token by token.
+    Generate(GenerateSpec),
     /// Box predictions to boxes.
     Detect(DetectSpec),
     /// Token ids to text.
@@ -117,6 +119,7 @@ impl Decode {
             Self::Classify(spec) => spec.labels.iter().map(String::as_str).collect(),
             Self::Tag(spec) => vec![spec.labels.as_str()],
             Self::Detect(spec) => vec![spec.labels.as_str()],
+            Self::Generate(spec) => spec.chat_template.as_deref().into_iter().collect(),
             Self::Transcribe(spec) => vec![spec.tokenizer()],
             Self::Embed(_) | Self::Answer | Self::Fill | Self::Tensors => Vec::new(),
         }
@@ -137,6 +140,7 @@ impl Decode {
             }) if strides.is_empty() || strides.contains(&0) => {
                 invalid("strides must be given and not zero")
             }
+            Self::Generate(spec) => spec.check(),
             Self::Transcribe(spec) => spec.check(),
             _ => Ok(()),
         }

@@ -47,6 +47,7 @@
 mod audio;
 mod decode;
 mod error;
+mod generate;
 mod input;
 mod kind;
 mod recipe;
@@ -65,6 +66,7 @@ pub use decode::{
     Activation, BoxHead, ClassifySpec, Decode, DetectSpec, EmbedSpec, LabelSpec, Pooling,
 };
 pub use error::Error;
+pub use generate::{GenerateSpec, SamplingSpec};
 pub use input::{
     Anchor, ChannelOrder, ImageInput, Input, Interpolation, Resize, TextImageInput, TextInput,
     WordsInput,

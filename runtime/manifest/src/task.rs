@@ -18,6 +18,8 @@ pub enum Task {
     Answer,
     /// Masked text to candidates.
     Fill,
+    /// Text to the text that follows.
+    Generate,
     /// Image to labelled boxes.
     Detect,
     /// Speech to text.
@@ -27,12 +29,13 @@ pub enum Task {
 }
 
 impl Task {
-    const NAMES: [(Self, &'static str); 8] = [
+    const NAMES: [(Self, &'static str); 9] = [
         (Self::Embed, "embed"),
         (Self::Classify, "classify"),
         (Self::Tag, "tag"),
         (Self::Answer, "answer"),
         (Self::Fill, "fill"),
+        (Self::Generate, "generate"),
         (Self::Detect, "detect"),
         (Self::Transcribe, "transcribe"),
         (Self::Tensors, "tensors"),

@@ -242,3 +242,63 @@ fn a_recipe_names_files_of_its_folder_only() {
         assert!(error.contains("leaves"), "{name}: {error}");
     }
 }
+
+#[test]
+fn a_manifest_that_generates_is_held_to_its_ranges() {
+    let text = r#"
+format_version = 1
+name = "g"
+task = "generate"
+family = "llama"
+variant = "fp32"
+[input]
+kind = "text"
+tokenizer = "tokenizer.json"
+max_tokens = 2048
+pad_id = 0
+[decode]
+kind = "generate"
+max_tokens = 2048
+end_ids = [2, 32000]
+start_id = 1
+repetition_penalty = 1.1
+sampling = { temperature = 0.7, top_k = 20 }
+chat_template = "chat_template.jinja"
+[[variants]]
+name = "fp32"
+scheme = "fp32"
+graphs = { model = "model.onnx" }
+"#;
+    let manifest = Manifest::from_toml(text).unwrap();
+    let files = ["chat_template.jinja", "model.onnx", "tokenizer.json"];
+    assert_eq!(manifest.paths(), files);
+    let written = manifest.to_toml().unwrap();
+    assert_eq!(Manifest::from_toml(&written).unwrap(), manifest);
+    for (name, from, to, says) in [
+        (
+            "no room",
+            "2048\nend_ids",
+            "1\nend_ids",
+            "max_tokens must be at least 2",
+        ),
+        (
+            "penalty",
+            "penalty = 1.1",
+            "penalty = 0.0",
+            "repetition_penalty",
+        ),
+        ("key", "start_id", "starts_id", "starts_id"),
+        ("sampling key", "top_k", "top_x", "top_x"),
+        (
+            "outside",
+            "\"chat_template.jinja",
+            "\"../chat_template.jinja",
+            "leaves the bundle",
+        ),
+    ] {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "{name}: the case changes nothing");
+        let error = Manifest::from_toml(&changed).unwrap_err().to_string();
+        assert!(error.contains(says), "{name}: {error}");
+    }
+}

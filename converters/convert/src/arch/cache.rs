@@ -94,6 +94,13 @@ pub(super) fn length(net: &mut Net<'_>, x: &str) -> String {
 /// Positions P .. P+T as i64 of T, and the bias T×(P+T) that hides from each position what comes
 /// after it.
 pub(super) fn causal(net: &mut Net<'_>, past: &str, new: &str) -> [String; 2] {
+    let [rows, seen] = seen(net, past, new);
+    let bias = hide_others(net, &seen);
+    [rows, bias]
+}
+
+/// Positions P .. P+T as i64 of T, and for each of them which of 0 .. P+T it may see: bool T×(P+T).
+pub(super) fn seen(net: &mut Net<'_>, past: &str, new: &str) -> [String; 2] {
     let axis = net.i64s(&[0]);
     let (zero, one) = (net.index(0), net.index(1));
     let graph = &mut net.graph;
@@ -106,6 +113,5 @@ pub(super) fn causal(net: &mut Net<'_>, past: &str, new: &str) -> [String; 2] {
     let graph = &mut net.graph;
     let upright = graph.node("Unsqueeze", &[&rows, &column], []);
     let seen = graph.node("LessOrEqual", &[&columns, &upright], []);
-    let bias = hide_others(net, &seen);
-    [rows, bias]
+    [rows, seen]
 }

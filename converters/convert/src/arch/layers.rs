@@ -226,6 +226,25 @@ impl<'a> Net<'a> {
         Ok(self.graph.node("LayerNormalization", &inputs, attributes))
     }
 
+    /// `w · x / √(mean(x²) + ε)` over the last axis (Zhang and Sennrich 2019, arXiv:1910.07467).
+    pub fn rms_norm(
+        &mut self,
+        x: &str,
+        name: &str,
+        size: usize,
+        epsilon: f32,
+    ) -> Result<String, Error> {
+        let scale = self.table(&format!("{name}.weight"), &[size])?;
+        let (two, last, epsilon) = (self.scalar(2.0), self.i64s(&[-1]), self.scalar(epsilon));
+        let graph = &mut self.graph;
+        let square = graph.node("Pow", &[x, &two], []);
+        let mean = graph.node("ReduceMean", &[&square, &last], []);
+        let mean = graph.node("Add", &[&mean, &epsilon], []);
+        let root = graph.node("Sqrt", &[&mean], []);
+        let normed = graph.node("Div", &[x, &root], []);
+        Ok(graph.node("Mul", &[&normed, &scale], []))
+    }
+
     pub fn activation(&mut self, x: &str, activation: Activation) -> String {
         let approximate = match activation {
             Activation::Gelu => "none",
@@ -286,11 +305,16 @@ pub(super) fn attend(graph: &mut Graph, [q, k, v]: [&str; 3], bias: Option<&str>
 
 /// A mask N×T of ones and zeros to N×1×1×T of 0 and the least f32, to be added to attention scores.
 pub(super) fn padding_bias(net: &mut Net<'_>, mask: &str) -> String {
+    let keep = keep_tokens(net, mask);
+    hide_others(net, &keep)
+}
+
+/// A mask N×T of ones and zeros to bool N×1×1×T.
+pub(super) fn keep_tokens(net: &mut Net<'_>, mask: &str) -> String {
     let axes = net.i64s(&[1, 2]);
     let mask = net.graph.node("Unsqueeze", &[mask, &axes], []);
     let to = i64::from(DType::Bool.code());
-    let mask = net.graph.node("Cast", &[&mask], [("to", to.into())]);
-    hide_others(net, &mask)
+    net.graph.node("Cast", &[&mask], [("to", to.into())])
 }
 
 /// 0 where `keep` is true, the least f32 elsewhere.

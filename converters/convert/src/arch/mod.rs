@@ -3,14 +3,17 @@
 mod albert;
 mod bert;
 mod cache;
+mod causal;
 mod clip;
 mod cross;
 mod distilbert;
 mod efficientnet_lite;
 mod electra;
+mod gpt2;
 mod heads;
 mod image;
 mod layers;
+mod llama;
 mod mpnet;
 mod nearest;
 mod roberta;
@@ -96,7 +99,7 @@ pub(crate) struct Family {
 }
 
 /// Word vectors go first: a `config.json` that lies beside them says nothing about them.
-static FAMILIES: [Family; 10] = [
+static FAMILIES: [Family; 15] = [
     vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
@@ -104,7 +107,12 @@ static FAMILIES: [Family; 10] = [
     distilbert::FAMILY,
     efficientnet_lite::FAMILY,
     electra::FAMILY,
+    gpt2::FAMILY,
+    llama::LLAMA,
+    llama::MISTRAL,
     mpnet::FAMILY,
+    llama::QWEN2,
+    llama::QWEN3,
     roberta::FAMILY,
     whisper::FAMILY,
 ];

@@ -56,6 +56,11 @@ impl<'a> Settings<'a> {
         self.config.get(key).filter(|value| !value.is_null())
     }
 
+    /// Whether the key is there, to say that there is none.
+    pub fn is_null(&self, key: &str) -> bool {
+        self.config.get(key).is_some_and(Value::is_null)
+    }
+
     /// A whole number above 0.
     ///
     /// # Errors

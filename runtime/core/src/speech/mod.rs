@@ -1,6 +1,5 @@
 //! Speech tasks.
 
-mod cache;
 mod container;
 mod model;
 mod moonshine;

@@ -6,11 +6,12 @@
 use bevel_manifest::TranscribeSpec;
 
 use crate::bundle::Bundle;
+use crate::decoder::Rules;
 use crate::error::Result;
 use crate::pipeline::{Options, Timing};
 use crate::speech::SAMPLE_RATE_HZ;
 use crate::speech::model::{Model, unknown};
-use crate::speech::seq2seq::{Search, Seq2Seq};
+use crate::speech::seq2seq::Seq2Seq;
 
 /// Below this the encoder has no frame left after its convolutions.
 const MIN_SAMPLES: usize = 895;
@@ -18,7 +19,8 @@ const MIN_SAMPLES: usize = 895;
 /// Graphs and limits, ready to run.
 pub(super) struct Moonshine {
     graphs: Seq2Seq,
-    search: Search,
+    prompt: Vec<i64>,
+    rules: Rules,
     max_tokens_per_s: f32,
     /// The caller's own limit a piece.
     max_tokens: usize,
@@ -40,10 +42,10 @@ impl Moonshine {
         };
         Ok(Self {
             graphs: Seq2Seq::load(bundle, options, "Moonshine", "input_values")?,
-            search: Search {
-                prompt: vec![i64::from(*start_id)],
-                end_id: *end_id,
-                ..Search::default()
+            prompt: vec![i64::from(*start_id)],
+            rules: Rules {
+                end_ids: vec![*end_id],
+                ..Rules::default()
             },
             max_tokens_per_s: *max_tokens_per_s,
             max_tokens: options.max_tokens.unwrap_or(usize::MAX),
@@ -73,11 +75,11 @@ impl Model for Moonshine {
         }
         let shape = [1, values.len()];
         let sound = (&shape[..], values);
-        self.graphs
-            .run(sound, &self.search, limit, ids, &mut timing.run)
+        let search = (self.prompt.as_slice(), &self.rules);
+        self.graphs.run(sound, search, limit, ids, &mut timing.run)
     }
 
     fn vocabulary(&self) -> Option<usize> {
-        self.graphs.vocabulary()
+        self.graphs.decoder().vocabulary()
     }
 }

@@ -11,11 +11,12 @@ use bevel_manifest::{AudioInput, TranscribeSpec};
 use bevel_prep::audio::LogMel;
 
 use crate::bundle::Bundle;
+use crate::decoder::Rules;
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Timing};
 use crate::session::Session;
 use crate::speech::model::{Model, unknown};
-use crate::speech::seq2seq::{Search, Seq2Seq};
+use crate::speech::seq2seq::Seq2Seq;
 
 const INPUT: &str = "input_features";
 
@@ -23,7 +24,8 @@ const INPUT: &str = "input_features";
 pub(super) struct Whisper {
     mel: LogMel,
     graphs: Seq2Seq,
-    search: Search,
+    prompt: Vec<i64>,
+    rules: Rules,
     /// The most tokens behind the prompt.
     limit: usize,
     features: Vec<f32>,
@@ -60,28 +62,27 @@ impl Whisper {
             mel: LogMel::new(mel, input.sample_rate_hz),
             graphs: Seq2Seq::load(bundle, options, "Whisper", INPUT)?,
             limit: options.max_tokens.unwrap_or(room).min(room),
-            search: Search {
-                prompt,
-                end_id: *end_id,
+            prompt,
+            rules: Rules {
+                end_ids: vec![*end_id],
                 suppress: suppress_ids.clone(),
                 begin_suppress: begin_suppress_ids.clone(),
+                ..Rules::default()
             },
             features: Vec::new(),
         };
         fit_features(whisper.graphs.encoder(), &whisper.mel)?;
-        let vocabulary = whisper.graphs.vocabulary().unwrap_or(usize::MAX);
-        match whisper
-            .search
-            .prompt
-            .iter()
-            .find(|id| **id as usize >= vocabulary)
-        {
+        let vocabulary = whisper.graphs.decoder().vocabulary().unwrap_or(usize::MAX);
+        match whisper.prompt.iter().find(|id| **id as usize >= vocabulary) {
             Some(id) => {
                 let what = format!(
                     "answers {vocabulary} tokens, but [decode] prompts with token {id}; they \
                      belong to different models"
                 );
-                Err(Error::model(whisper.graphs.decoder().path(), what))
+                Err(Error::model(
+                    whisper.graphs.decoder().session().path(),
+                    what,
+                ))
             }
             None => Ok(whisper),
         }
@@ -136,12 +137,13 @@ impl Model for Whisper {
         timing.prepare += start.elapsed();
         let shape = [1, bins, frames];
         let sound = (&shape[..], self.features.as_slice());
+        let search = (self.prompt.as_slice(), &self.rules);
         self.graphs
-            .run(sound, &self.search, self.limit, ids, &mut timing.run)
+            .run(sound, search, self.limit, ids, &mut timing.run)
     }
 
     fn vocabulary(&self) -> Option<usize> {
-        self.graphs.vocabulary()
+        self.graphs.decoder().vocabulary()
     }
 }
 

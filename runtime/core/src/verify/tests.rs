@@ -97,7 +97,7 @@ fn graphs_run_when_their_inputs_are_known() {
     let (_folder, paths) = saved(&[decoder(), encoder()]);
     // Alphabetically the decoder comes first, and waits.
     let graphs = BTreeMap::from([("decoder", paths[0].as_path()), ("encoder", &paths[1])]);
-    let verified = verify(&graphs, &both(), CLOSE).unwrap();
+    let verified = verify(&graphs, None, &both(), CLOSE).unwrap();
     assert_eq!(verified.graphs, ["encoder", "decoder"]);
     assert_eq!(verified.outputs.len(), 2);
     assert!(
@@ -111,7 +111,7 @@ fn graphs_run_when_their_inputs_are_known() {
         ("input.input_values", f32s(&[1, 1], &[0.0])),
         ("output.last_hidden_state", f32s(&[1, 1], &[1.0])),
     ]);
-    let verified = verify(&other, &alone, CLOSE).unwrap();
+    let verified = verify(&other, None, &alone, CLOSE).unwrap();
     assert_eq!(verified.idle, ["decoder"]);
 }
 
@@ -174,13 +174,97 @@ fn what_does_not_fit_is_named() {
     for case in cases {
         let mut recording = both();
         (case.change)(&mut recording);
-        let error = verify(&graphs, &recording, CLOSE).unwrap_err().to_string();
+        let error = verify(&graphs, None, &recording, CLOSE)
+            .unwrap_err()
+            .to_string();
         for part in case.says {
             assert!(error.contains(part), "{}: {error}", case.name);
         }
     }
     let names = BTreeMap::from([("logits".to_owned(), f32s(&[1], &[0.0]))]);
     assert!(Recording::new(names).is_err());
+}
+
+#[test]
+fn what_a_decoder_goes_on_with_is_compared_exactly() {
+    struct Case {
+        name: &'static str,
+        /// Of prompt, mask and recording.
+        rows: usize,
+        ids: &'static [i64],
+        mask: &'static [i64],
+        recorded: &'static [i64],
+        ok: bool,
+    }
+    // The next token is the sum of tokens and position; 4 ends a text, 7 fills it.
+    let spec = GenerateSpec {
+        end_ids: vec![4],
+        pad_id: Some(7),
+        ..GenerateSpec::default()
+    };
+    let cases = [
+        Case {
+            name: "one row goes on past its end",
+            rows: 1,
+            ids: &[1, 2],
+            mask: &[1, 1],
+            recorded: &[1, 2, 4, 9, 19],
+            ok: true,
+        },
+        Case {
+            name: "or is shorter",
+            rows: 1,
+            ids: &[1, 2],
+            mask: &[1, 1],
+            recorded: &[1, 2, 4],
+            ok: true,
+        },
+        Case {
+            name: "another token",
+            rows: 1,
+            ids: &[1, 2],
+            mask: &[1, 1],
+            recorded: &[1, 2, 4, 9, 20],
+            ok: false,
+        },
+        Case {
+            name: "rows that end are filled",
+            rows: 2,
+            ids: &[1, 2, 30, 2],
+            mask: &[1, 1, 0, 1],
+            recorded: &[1, 2, 4, 7, 7, 30, 2, 2, 5, 11],
+            ok: true,
+        },
+        Case {
+            name: "two rows that both end are no longer than that",
+            rows: 2,
+            ids: &[1, 2, 1, 2],
+            mask: &[1, 1, 1, 1],
+            recorded: &[1, 2, 4, 7, 1, 2, 4, 7],
+            ok: false,
+        },
+    ];
+    let mut graph = crate::decoder::tests::graph();
+    graph.name = "model".into();
+    let (_folder, paths) = saved(&[graph]);
+    let graphs = BTreeMap::from([("model", paths[0].as_path())]);
+    for case in cases {
+        let matrix = |ids: &[i64]| i64s(&[case.rows, ids.len() / case.rows], ids);
+        let recording = recording([
+            ("input.input_ids", matrix(case.ids)),
+            ("input.attention_mask", matrix(case.mask)),
+            ("output.greedy_ids", matrix(case.recorded)),
+        ]);
+        let verified = verify(&graphs, Some(&spec), &recording, CLOSE).unwrap();
+        assert_eq!(verified.outputs.len(), 1);
+        assert_eq!(verified.outputs[0].ok, case.ok, "{}", case.name);
+    }
+    let short = recording([
+        ("input.input_ids", i64s(&[1, 2], &[1, 2])),
+        ("output.greedy_ids", i64s(&[1, 1], &[1])),
+    ]);
+    let error = verify(&graphs, Some(&spec), &short, CLOSE).unwrap_err();
+    assert!(error.to_string().contains("the 1×2 ids"), "{error}");
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn a_limit_cuts_and_pieces_are_apart() {
     let folder = needs!(bundle("whisper-base"));
     let speech = needs!(shared("data/speech"));
     let (mut whisper, _) = load(&folder, Some(3));
-    assert_eq!(whisper.search.prompt, [50258, 50259, 50359, 50363]);
+    assert_eq!(whisper.prompt, [50258, 50259, 50359, 50363]);
     for (file, expected) in [
         ("spk1_snt1.wav", [440, 1440, 1920]),
         ("spk1_snt6.wav", [440, 30857, 362]),

@@ -20,7 +20,7 @@ pub(super) struct Cache {
 struct Entry {
     past: String,
     present: String,
-    /// Whether it belongs to the encoder's output and is made once a piece.
+    /// Whether it belongs to the encoder's output and is made once.
     of_encoder: bool,
 }
 
@@ -76,11 +76,11 @@ impl Cache {
         })
     }
 
-    /// A past of length 0.
-    pub(super) fn empty(&self) -> Result<Past<'_>> {
+    /// A past of length 0 for so many rows.
+    pub(super) fn empty(&self, rows: usize) -> Result<Past<'_>> {
         let [heads, head_dim] = self.heads;
         let empty = |_: &Entry| {
-            let empty = Tensor::from_array(([1, heads, 0, head_dim], Vec::<f32>::new()));
+            let empty = Tensor::from_array(([rows, heads, 0, head_dim], Vec::<f32>::new()));
             let internal = |e: ort::Error| Error::Internal(one_line(&e.to_string()));
             empty.map(Tensor::into_dyn).map_err(internal)
         };
@@ -92,7 +92,7 @@ impl Cache {
     }
 }
 
-/// The cache of one piece. Its values are ONNX Runtime's own, moved from outputs to inputs.
+/// The cache of one batch. Its values are ONNX Runtime's own, moved from outputs to inputs.
 pub(super) struct Past<'c> {
     cache: &'c Cache,
     values: Vec<DynValue>,
