@@ -26,6 +26,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Names are those of PyTorch's `state_dict()`. A PyTorch file may keep the weights under a key beside
+//! the optimiser and settings: the first of `state_dict_ema`, `state_dict`, `model_state_dict`, `ema`,
+//! `model`, `module`, `net`, `policy`, `params_ema` and `params` that holds tensors is the model, and the
+//! rest is left out. `module.` and `_orig_mod.` before every name, of parallel training and
+//! `torch.compile`, are taken off.
+//!
 //! Limits: little-endian hosts; the file must not shrink while it is mapped; sparse, complex and
 //! sub-byte tensors are refused, TorchScript too, and so are quantised ones except CTranslate2's.
 
