@@ -98,6 +98,8 @@ def pytorch():
         "averaged": {"model": torch.nn.Linear(1, 1), "ema": module().half(), "train_args": {"imgsz": 640}},
         "nested": {"encoder": {"layers": [{"w": grid[0].clone()}, {"w": grid[1].clone()}]}, 3: (parameter,)},
         "alone": torch.tensor([1.0, 2.0]),
+        # With this name the header of the first member is as long as the zip64 records, which confuses readers.
+        "name-of-21-characters": {"a": torch.tensor([1.0, 2.0])},
     }
     path = folder("pytorch")
     for name, value in files.items():

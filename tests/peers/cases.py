@@ -89,9 +89,7 @@ def config_of(family: str, name: str, lot: random.Random) -> transformers.Pretra
         layers = common["num_hidden_layers"] = lot.choice([1, 2, 3, 4, 6])
         common["num_hidden_groups"] = lot.randint(1, min(3, layers))
         common["inner_group_num"] = lot.choice([1, 1, 2])
-    config = getattr(transformers, f"{name}Config")(**common)
-    config._attn_implementation = "eager"
-    return config
+    return getattr(transformers, f"{name}Config")(**common)
 
 
 def shake(model: torch.nn.Module, generator: torch.Generator) -> None:
@@ -134,17 +132,25 @@ def save(model, folder: Path, form: str) -> None:
         model.save_pretrained(folder)
 
 
-@torch.inference_mode()
 def encoder(folder: Path, family: str, lot: random.Random, generator: torch.Generator) -> str:
     """Writes one checkpoint of a text encoder. Returns what it is, for counting."""
-    names, more, types = ENCODERS[family]
+    names, more, _ = ENCODERS[family]
     name = lot.choice(names)
     config = config_of(family, name, lot)
     suffix = lot.choice([*HEADS, *more])
+    write_encoder(folder, family, name + suffix, config, lot.choice(FORMS), lot, generator)
+    return f"{family} {suffix}"
+
+
+@torch.inference_mode()
+def write_encoder(folder: Path, family: str, name: str, config, form: str, lot: random.Random, generator: torch.Generator) -> None:
+    """Writes the class `name` with random weights, and what it answers."""
+    names, more, types = ENCODERS[family]
+    suffix = next(name.removeprefix(prefix) for prefix in names if name.startswith(prefix))
     if suffix == "ForQuestionAnswering":
         config.num_labels = 2
-    form = lot.choice(FORMS)
-    model = getattr(transformers, name + suffix)(config).eval()
+    config._attn_implementation = "eager"
+    model = getattr(transformers, name)(config).eval()
     shake(model, generator)
     save(model, folder, form)
     arguments = ["--quantize", "none"]
@@ -159,7 +165,6 @@ def encoder(folder: Path, family: str, lot: random.Random, generator: torch.Gene
         arguments += ["--task", "tensors"]
     outputs = {name: getattr(answered, key, None) for name, key in wanted.items()}
     write_io(folder, inputs, outputs, arguments)
-    return f"{family} {suffix}"
 
 
 def write_io(folder: Path, inputs: dict, outputs: dict, arguments: list[str]) -> None:
@@ -169,7 +174,6 @@ def write_io(folder: Path, inputs: dict, outputs: dict, arguments: list[str]) ->
     (folder / "case.json").write_text(json.dumps({"arguments": arguments}) + "\n")
 
 
-@torch.inference_mode()
 def clip(folder: Path, _: str, lot: random.Random, generator: torch.Generator) -> str:
     """Writes a CLIP model, or one tower of it with or without its projection."""
 
@@ -197,36 +201,47 @@ def clip(folder: Path, _: str, lot: random.Random, generator: torch.Generator) -
     both = transformers.CLIPConfig(
         text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=lot.randint(3, 20), logit_scale_init_value=lot.uniform(0, 4.6)
     )
-    classes = {
-        "CLIPModel": (both, ["text_embeds", "image_embeds", "logits_per_image"]),
-        "CLIPTextModelWithProjection": (text, ["text_embeds", "last_hidden_state"]),
-        "CLIPTextModel": (text, ["pooler_output", "last_hidden_state"]),
-        "CLIPVisionModelWithProjection": (vision, ["image_embeds", "last_hidden_state"]),
-        "CLIPVisionModel": (vision, ["pooler_output", "last_hidden_state"]),
-    }
-    name = lot.choice(["CLIPModel", *classes])
-    config, outputs = classes[name]
+    name = lot.choice(["CLIPModel", *CLIP])
+    config = both if name == "CLIPModel" else text if "Text" in name else vision
+    write_clip(folder, name, config, lot.choice([form for form in FORMS if form != "other-head"]), lot, generator)
+    return f"clip {name}"
+
+
+CLIP = {
+    "CLIPModel": ["text_embeds", "image_embeds", "logits_per_image"],
+    "CLIPTextModelWithProjection": ["text_embeds", "last_hidden_state"],
+    "CLIPTextModel": ["pooler_output", "last_hidden_state"],
+    "CLIPVisionModelWithProjection": ["image_embeds", "last_hidden_state"],
+    "CLIPVisionModel": ["pooler_output", "last_hidden_state"],
+}
+
+
+@torch.inference_mode()
+def write_clip(folder: Path, name: str, config, form: str, lot: random.Random, generator: torch.Generator) -> None:
+    """Writes the class `name` with random weights, and what it answers."""
     config._attn_implementation = "eager"
     model = getattr(transformers, name)(config).eval()
     shake(model, generator)
-    save(model, folder, lot.choice([form for form in FORMS if form != "other-head"]))
+    save(model, folder, form)
     inputs = {}
     if "Vision" not in name:
+        text = getattr(config, "text_config", config)
+        end, last = text.eos_token_id, text.vocab_size - 1
         texts, tokens = lot.randint(1, 4), lot.randint(2, text.max_position_embeddings)
-        ids = torch.randint(0, vocab, (texts, tokens), generator=generator)
+        ids = torch.randint(0, text.vocab_size, (texts, tokens), generator=generator)
         mask = torch.zeros_like(ids)
         for row in range(texts):
             length = lot.randint(2, tokens)
-            ids[row, length - 1] = vocab - 1 if end == 2 else end
+            ids[row, length - 1] = last if end == 2 else end
             mask[row, :length] = 1
         ids[mask == 0] = lot.choice([1, end])
         inputs |= {"input_ids": ids, "attention_mask": mask}
     if "Text" not in name:
+        vision = getattr(config, "vision_config", config)
         size = (lot.randint(1, 3), vision.num_channels, vision.image_size, vision.image_size)
         inputs["pixel_values"] = torch.randn(size, generator=generator)
     answered = model(**inputs)
-    write_io(folder, inputs, {output: answered[output] for output in outputs}, ["--quantize", "none"])
-    return f"clip {name}"
+    write_io(folder, inputs, {output: answered[output] for output in CLIP[name]}, ["--quantize", "none"])
 
 
 FAMILIES = {family: encoder for family in ENCODERS} | {"clip": clip}

@@ -7,18 +7,22 @@ use std::path::{Path, PathBuf};
 
 use bevel_tests::{arg, bevel, needs, root, shared, success};
 
-/// Folders of `golden/{set}` whose names start so; the list must not be empty.
+/// Folders of `../shared/golden/{set}` whose names start so; the list must not be empty.
 fn cases(set: &str, starts: &str) -> Option<Vec<PathBuf>> {
     let folder = shared("golden")?.join(set);
+    Some(folders(&folder, starts))
+}
+
+fn folders(folder: &Path, starts: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut cases: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
     cases.retain(|c| {
         let name = c.file_name().unwrap().to_string_lossy();
-        name.starts_with(starts)
+        c.is_dir() && name.starts_with(starts)
     });
     cases.sort();
-    assert!(!cases.is_empty(), "golden/{set} has no {starts}*");
-    Some(cases)
+    assert!(!cases.is_empty(), "{} has no {starts}*", folder.display());
+    cases
 }
 
 fn bert_cases() -> Option<Vec<PathBuf>> {
@@ -38,20 +42,48 @@ fn convert(checkpoint: &Path, out: &Path) -> std::process::Output {
     bevel().args(arguments).output().unwrap()
 }
 
+/// Converts a golden folder, with the arguments of its `case.json` where it has one, and verifies it.
+fn holds(case: &Path) {
+    let out = tempfile::tempdir().unwrap();
+    let bundle = out.path().join("case.bevel");
+    let mut command = bevel();
+    command.args(["convert", arg(case), "-o", arg(&bundle)]);
+    if let Ok(text) = std::fs::read(case.join("case.json")) {
+        let settings: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        let arguments = settings["arguments"].as_array().unwrap();
+        command.args(arguments.iter().map(|a| a.as_str().unwrap()));
+    }
+    println!("{}", case.display());
+    success(&command.output().unwrap());
+    let io = case.join("io.safetensors");
+    let arguments = ["verify", arg(&bundle), "--io", arg(&io)];
+    println!("{}", success(&bevel().args(arguments).output().unwrap()));
+}
+
 #[test]
 fn every_golden_case_answers_as_its_library() {
     for (set, starts) in CONVERTED {
-        for case in needs!(cases(set, starts)) {
-            let out = tempfile::tempdir().unwrap();
-            let bundle = out.path().join("case.bevel");
-            success(&convert(&case, &bundle));
-            let io = case.join("io.safetensors");
-            let output = bevel()
-                .args(["verify", arg(&bundle), "--io", arg(&io)])
-                .output()
-                .unwrap();
-            println!("{}\n{}", case.display(), success(&output));
-        }
+        needs!(cases(set, starts))
+            .iter()
+            .for_each(|case| holds(case));
+    }
+}
+
+/// `tests/golden/encoders`: heads, forms of weights and families that the shared folder lacks.
+#[test]
+fn every_encoder_answers_as_transformers() {
+    let own = root().join("tests/golden/encoders");
+    for starts in [
+        "albert-",
+        "bert-",
+        "camembert-",
+        "clip-",
+        "distilbert-",
+        "electra-",
+        "mpnet-",
+        "roberta-",
+    ] {
+        folders(&own, starts).iter().for_each(|case| holds(case));
     }
 }
 

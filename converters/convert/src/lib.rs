@@ -26,7 +26,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Limits: BERT encoders and EfficientNet-Lite; fp32 and dynamic int8.
+//! Limits: text encoders (BERT and its relatives), CLIP, Whisper and EfficientNet-Lite; fp32 and
+//! dynamic int8.
 
 // Libraries never print or exit: that is for programs.
 #![cfg_attr(
@@ -46,6 +47,7 @@ mod quantize;
 mod recipe;
 mod report;
 mod source;
+mod tokenizer;
 mod variants;
 mod weights;
 

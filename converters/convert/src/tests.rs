@@ -62,8 +62,9 @@ fn a_bundle_is_whole_and_says_what_it_holds() {
 }
 
 #[test]
-fn sentence_transformers_files_decide_pooling_and_length() {
-    let bert = Bert::new("BertModel", "");
+fn sentence_transformers_files_decide_head_pooling_and_length() {
+    // Such folders often still name the class that was pre-trained.
+    let bert = Bert::new("BertForMaskedLM", "");
     let dir = bert.write();
     std::fs::create_dir(dir.join("1_Pooling")).unwrap();
     for (name, text) in [
@@ -81,7 +82,12 @@ fn sentence_transformers_files_decide_pooling_and_length() {
     }
     convert(&dir, &bert.out(), &quantize("none"), None, &mut |_| {}).unwrap();
     let text = std::fs::read_to_string(bert.out().join("bundle.toml")).unwrap();
-    for says in ["pooling = \"cls\"", "normalize = false", "max_tokens = 48"] {
+    for says in [
+        "task = \"embed\"",
+        "pooling = \"cls\"",
+        "normalize = false",
+        "max_tokens = 48",
+    ] {
         assert!(text.contains(says), "{says} in {text}");
     }
 }

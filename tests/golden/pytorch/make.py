@@ -45,7 +45,8 @@ def tensors(name: str, loaded: object) -> dict[str, torch.Tensor]:
 
 def listing(found: dict[str, torch.Tensor]) -> Iterator[str]:
     for name, tensor in sorted(found.items(), key=lambda item: item[0].encode()):
-        elements = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        packed = tensor.detach().clone(memory_format=torch.contiguous_format)
+        elements = packed.reshape(-1).view(torch.uint8).numpy().tobytes()
         dtype = str(tensor.dtype).removeprefix("torch.")
         yield f"{name} {dtype} {list(tensor.shape)} {hashlib.sha256(elements).hexdigest()}\n"
 

@@ -10,6 +10,7 @@ use crate::arch::Family;
 pub(super) const FAMILY: Family = Family {
     name: LAYOUT.family,
     marks: &[
+        "bert.encoder.layer.",
         "encoder.layer.",
         "attention.self.query",
         "embeddings.word_embeddings",

@@ -34,10 +34,10 @@ use crate::{Error, Options};
 pub(super) const FAMILY: Family = Family {
     name: "clip",
     marks: &[
-        "text_model.encoder.layers.",
-        "vision_model.encoder.layers.",
-        "vision_model.pre_layrnorm",
-        "visual_projection",
+        "layer_norm1.",
+        "layer_norm2.",
+        "mlp.fc1.",
+        "self_attn.out_proj.",
     ],
     recognises: |source| source.model_type().is_some_and(|name| kind(name).is_some()),
     build,

@@ -16,12 +16,7 @@ use crate::arch::Family;
 
 pub(super) const FAMILY: Family = Family {
     name: LAYOUT.family,
-    marks: &[
-        "electra.encoder.layer.",
-        "embeddings_project",
-        "discriminator_predictions",
-        "generator_predictions",
-    ],
+    marks: &["electra.encoder.layer.", "electra.embeddings."],
     recognises: |source| source.model_type() == Some("electra"),
     build: |source, options| build(&LAYOUT, source, options),
 };

@@ -98,14 +98,15 @@ impl Heads {
         })
     }
 
-    /// Whether a weight may be left over: `name`, and what it is called `below` the encoder.
-    pub fn spare(&self, name: &str, below: &str, head: Head, asked: bool) -> bool {
+    /// Whether a weight may be left over: `name`, and what it is called `below` the encoder. Those of
+    /// other heads only where the head was `chosen`, not found.
+    pub fn spare(&self, name: &str, below: &str, head: Head, chosen: bool) -> bool {
         let begins = |with: &str| name.starts_with(with);
         let pooler = self.pooler.is_some_and(|pooler| {
             let part = below.strip_prefix(pooler);
             part.is_some_and(|part| part.starts_with('.'))
         });
-        let other = asked && self.weights.iter().any(|with| begins(with));
+        let other = chosen && self.weights.iter().any(|with| begins(with));
         // The decoder's table and bias repeat others where they are tied.
         let masked = &self.masked;
         let beside = masked.beside.into_iter().chain(masked.bias);

@@ -45,7 +45,7 @@ pub(super) fn input(source: &Source, side: usize, usual: ImageInput) -> Result<I
         config: &config,
         wrong: &wrong,
     };
-    let resize = reader.resize(side as u32)?;
+    let resize = reader.resize(side as u32, &usual.resize)?;
     let interpolation = match config.get("resample").and_then(Value::as_u64) {
         None => usual.interpolation,
         Some(number) => {
@@ -90,38 +90,37 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// How a picture becomes `side`×`side`: `size` and, where there is one, the crop after it.
-    fn resize(&self, side: u32) -> Result<Resize, Error> {
+    fn resize(&self, side: u32, usual: &Resize) -> Result<Resize, Error> {
+        let wrong = |what: &str| Err((self.wrong)(what.into()));
         let flag = |key: &str| self.config.get(key).and_then(Value::as_bool);
         if flag("do_resize") == Some(false) {
-            return Err((self.wrong)(
-                "`do_resize` is false, but the graph takes one size of picture".into(),
-            ));
+            return wrong("`do_resize` is false, but the graph takes one size of picture");
         }
-        let crops = flag("do_center_crop") == Some(true);
-        if crops {
-            self.must_be(side, "crop_size")?;
-        }
-        let shorter = self.side("size", "shortest_edge")?;
-        match (shorter, crops) {
-            (Some(shorter_side), true) if shorter_side >= side => {
-                Ok(Resize::CenterCrop { shorter_side })
+        let usual = match usual {
+            Resize::CenterCrop { shorter_side } => Some(*shorter_side),
+            _ => None,
+        };
+        if !flag("do_center_crop").unwrap_or(usual.is_some()) {
+            let size = self.config.get("size");
+            if size.is_some_and(|size| size.get("shortest_edge").is_some()) {
+                return wrong(
+                    "`shortest_edge` without `do_center_crop` leaves pictures of any shape",
+                );
             }
-            (Some(shorter_side), true) => Err((self.wrong)(format!(
+            self.must_be(side, "size")?;
+            return Ok(Resize::Stretch);
+        }
+        self.must_be(side, "crop_size")?;
+        let shorter = match self.config.get("size") {
+            None => usual,
+            Some(_) => self.side("size", "shortest_edge")?,
+        };
+        match shorter {
+            Some(shorter_side) if shorter_side >= side => Ok(Resize::CenterCrop { shorter_side }),
+            Some(shorter_side) => Err((self.wrong)(format!(
                 "`size` {shorter_side} is below `crop_size` {side}; padding is not supported"
             ))),
-            (None, true) => Err((self.wrong)(
-                "`do_center_crop` with a `size` of height and width is not supported".into(),
-            )),
-            (Some(_), false) if self.config.get("size").is_some_and(Value::is_object) => {
-                Err((self.wrong)(
-                    "a `size` of `shortest_edge` without `do_center_crop` leaves pictures of any shape"
-                        .into(),
-                ))
-            }
-            (_, false) => {
-                self.must_be(side, "size")?;
-                Ok(Resize::Stretch)
-            }
+            None => wrong("`do_center_crop` needs a `size` of `shortest_edge`"),
         }
     }
 
@@ -169,5 +168,137 @@ impl Reader<'_> {
             .collect();
         <[f32; 3]>::try_from(numbers)
             .map_err(|_| (self.wrong)(format!("`{key}` is {value}, expected three numbers")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{Shapes, write_safetensors};
+
+    const SIDE: u32 = 224;
+
+    fn usual() -> ImageInput {
+        ImageInput {
+            width: SIDE,
+            height: SIDE,
+            resize: Resize::CenterCrop { shorter_side: SIDE },
+            interpolation: Interpolation::BicubicAntialias,
+            channels: ChannelOrder::Rgb,
+            scale: 1.0 / 255.0,
+            mean: [0.5; 3],
+            std: [0.25; 3],
+        }
+    }
+
+    fn read(file: &str, config: &Value) -> Result<ImageInput, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let shapes = Shapes::from([("w".into(), vec![1])]);
+        write_safetensors(&folder.path().join("model.safetensors"), &shapes);
+        std::fs::write(folder.path().join(file), config.to_string()).unwrap();
+        input(
+            &Source::open(folder.path()).unwrap(),
+            SIDE as usize,
+            usual(),
+        )
+    }
+
+    #[test]
+    fn processors_are_read() {
+        struct Case {
+            name: &'static str,
+            config: Value,
+            expected: ImageInput,
+        }
+        let cases = [
+            Case {
+                name: "nothing said",
+                config: json!({}),
+                expected: usual(),
+            },
+            Case {
+                name: "CLIP of today",
+                config: json!({
+                    "size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224},
+                    "do_center_crop": true, "resample": 2, "rescale_factor": 0.5,
+                    "image_mean": [0.1, 0.2, 0.3], "image_std": [1.0, 2.0, 3.0],
+                }),
+                expected: ImageInput {
+                    resize: Resize::CenterCrop { shorter_side: 256 },
+                    interpolation: Interpolation::BilinearAntialias,
+                    scale: 0.5,
+                    mean: [0.1, 0.2, 0.3],
+                    std: [1.0, 2.0, 3.0],
+                    ..usual()
+                },
+            },
+            Case {
+                name: "numbers, as before transformers 4.25",
+                config: json!({"size": 224, "crop_size": 224, "do_center_crop": true}),
+                expected: usual(),
+            },
+            Case {
+                name: "squashed",
+                config: json!({"size": {"height": 224, "width": 224}, "do_center_crop": false}),
+                expected: ImageInput {
+                    resize: Resize::Stretch,
+                    ..usual()
+                },
+            },
+            Case {
+                name: "neither rescaled nor normalised",
+                config: json!({"do_rescale": false, "do_normalize": false}),
+                expected: ImageInput {
+                    scale: 1.0,
+                    mean: [0.0; 3],
+                    std: [1.0; 3],
+                    ..usual()
+                },
+            },
+        ];
+        for case in cases {
+            let found = read(FILE, &case.config).unwrap();
+            assert_eq!(found, case.expected, "{}", case.name);
+            let joint = json!({"image_processor": case.config});
+            let found = read(JOINT_FILE, &joint).unwrap();
+            assert_eq!(found, case.expected, "{}, joint", case.name);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let cases = [
+            (json!({"do_resize": false}), "do_resize"),
+            (json!({"resample": 0}), "`resample` 0"),
+            (
+                json!({"size": {"shortest_edge": 200}}),
+                "below `crop_size` 224",
+            ),
+            (
+                json!({"crop_size": {"height": 336, "width": 336}}),
+                "336 pixels",
+            ),
+            (json!({"size": 1u64 << 40}), "expected a length"),
+            (
+                json!({"size": {"height": 224, "width": 224}}),
+                "`shortest_edge`",
+            ),
+            (
+                json!({"size": {"shortest_edge": 224}, "do_center_crop": false}),
+                "any shape",
+            ),
+            (
+                json!({"size": {"height": 224, "width": 160}, "do_center_crop": false}),
+                "160 pixels",
+            ),
+            (json!({"image_mean": [0.5]}), "three numbers"),
+        ];
+        for (config, says) in cases {
+            let error = read(FILE, &config).unwrap_err().to_string();
+            assert!(error.contains(says), "{config}: {error}");
+            assert!(error.contains(FILE), "{config}: {error}");
+        }
     }
 }

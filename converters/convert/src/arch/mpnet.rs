@@ -20,9 +20,8 @@ use crate::arch::Family;
 pub(super) const FAMILY: Family = Family {
     name: LAYOUT.family,
     marks: &[
-        "encoder.layer.",
         "attention.attn.q.",
-        "attention.LayerNorm",
+        "attention.attn.o.",
         "relative_attention_bias",
     ],
     recognises: |source| source.model_type() == Some("mpnet"),

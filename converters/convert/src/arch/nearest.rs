@@ -4,29 +4,48 @@ use super::Family;
 use crate::source::Source;
 
 /// Relatives by `model_type`, for people who chose a checkpoint among several.
-const RELATIVES: [(&str, &str); 22] = [
-    ("camembert", "roberta"),
+const RELATIVES: [(&str, &str); 41] = [
+    ("align", "clip"),
+    ("altclip", "clip"),
+    ("big_bird", "bert"),
+    ("chinese_clip", "clip"),
+    ("clipseg", "clip"),
     ("codegen", "gpt2"),
-    ("deberta", "roberta"),
-    ("deberta-v2", "roberta"),
+    ("convbert", "bert"),
     ("data2vec-audio", "wav2vec2"),
     ("data2vec-text", "roberta"),
+    ("deberta", "roberta"),
+    ("deberta-v2", "roberta"),
     ("ernie", "bert"),
+    ("esm", "roberta"),
     ("gemma", "llama"),
     ("gemma2", "llama"),
     ("gpt_neo", "gpt2"),
     ("gpt_neox", "gpt2"),
     ("gptj", "gpt2"),
+    ("ibert", "roberta"),
+    ("layoutlm", "bert"),
     ("longformer", "roberta"),
+    ("luke", "roberta"),
     ("mixtral", "llama"),
     ("mobilebert", "bert"),
+    ("modernbert", "bert"),
     ("moonshine_streaming", "moonshine"),
+    ("nomic_bert", "bert"),
     ("opt", "gpt2"),
     ("phi3", "llama"),
     ("qwen2_moe", "qwen2"),
+    ("rembert", "bert"),
+    ("roberta-prelayernorm", "roberta"),
+    ("roformer", "bert"),
     ("sew", "wav2vec2"),
     ("siglip", "clip"),
+    ("siglip2", "clip"),
+    ("squeezebert", "bert"),
+    ("visual_bert", "bert"),
     ("wavlm", "wav2vec2"),
+    ("xlm-roberta-xl", "roberta"),
+    ("xmod", "roberta"),
 ];
 
 /// The family of the `model_type`'s relative, or the one most of whose marks are in the names of the
@@ -50,4 +69,102 @@ pub(super) fn family(source: &Source, families: &[Family]) -> Option<&'static st
             .map(|(_, family)| family)
     };
     relative.or_else(alike).map(|family| family.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::FAMILIES;
+    use super::*;
+    use crate::testing::{Shapes, write_safetensors};
+
+    #[test]
+    fn a_checkpoint_is_likened_by_its_type_or_its_names() {
+        struct Case {
+            name: &'static str,
+            config: Option<&'static str>,
+            tensors: &'static [&'static str],
+            nearest: Option<&'static str>,
+        }
+        let cases = [
+            Case {
+                name: "a relative",
+                config: Some(r#"{"model_type": "roformer"}"#),
+                tensors: &["w"],
+                nearest: Some("bert"),
+            },
+            Case {
+                name: "BERT alone",
+                config: None,
+                tensors: &[
+                    "embeddings.word_embeddings.weight",
+                    "embeddings.token_type_embeddings.weight",
+                    "encoder.layer.0.attention.self.query.weight",
+                    "encoder.layer.0.intermediate.dense.weight",
+                ],
+                nearest: Some("bert"),
+            },
+            Case {
+                name: "RoBERTa with a head",
+                config: None,
+                tensors: &[
+                    "roberta.embeddings.word_embeddings.weight",
+                    "roberta.embeddings.token_type_embeddings.weight",
+                    "roberta.encoder.layer.0.attention.self.query.weight",
+                    "roberta.encoder.layer.0.intermediate.dense.weight",
+                ],
+                nearest: Some("roberta"),
+            },
+            Case {
+                name: "DistilBERT",
+                config: None,
+                tensors: &[
+                    "distilbert.embeddings.word_embeddings.weight",
+                    "distilbert.transformer.layer.0.attention.q_lin.weight",
+                    "distilbert.transformer.layer.0.sa_layer_norm.weight",
+                    "distilbert.transformer.layer.0.ffn.lin1.weight",
+                ],
+                nearest: Some("distilbert"),
+            },
+            Case {
+                name: "MPNet",
+                config: None,
+                tensors: &[
+                    "embeddings.word_embeddings.weight",
+                    "encoder.layer.0.attention.attn.q.weight",
+                    "encoder.layer.0.attention.attn.o.weight",
+                    "encoder.layer.0.intermediate.dense.weight",
+                    "encoder.relative_attention_bias.weight",
+                ],
+                nearest: Some("mpnet"),
+            },
+            Case {
+                name: "a tower of CLIP",
+                config: None,
+                tensors: &[
+                    "text_model.encoder.layers.0.layer_norm1.weight",
+                    "text_model.encoder.layers.0.layer_norm2.weight",
+                    "text_model.encoder.layers.0.mlp.fc1.weight",
+                    "text_model.encoder.layers.0.self_attn.out_proj.weight",
+                ],
+                nearest: Some("clip"),
+            },
+            Case {
+                name: "nothing alike",
+                config: Some(r#"{"model_type": "mamba"}"#),
+                tensors: &["backbone.layers.0.mixer.A_log"],
+                nearest: None,
+            },
+        ];
+        for case in cases {
+            let folder = tempfile::tempdir().unwrap();
+            let names = case.tensors.iter().map(|name| ((*name).into(), vec![1]));
+            let file = folder.path().join("model.safetensors");
+            write_safetensors(&file, &names.collect::<Shapes>());
+            if let Some(config) = case.config {
+                std::fs::write(folder.path().join("config.json"), config).unwrap();
+            }
+            let source = Source::open(folder.path()).unwrap();
+            assert_eq!(family(&source, &FAMILIES), case.nearest, "{}", case.name);
+        }
+    }
 }

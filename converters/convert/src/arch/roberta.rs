@@ -13,13 +13,7 @@ use crate::arch::Family;
 
 pub(super) const FAMILY: Family = Family {
     name: LAYOUT.family,
-    marks: &[
-        "roberta.encoder.layer.",
-        "attention.self.query",
-        "embeddings.word_embeddings",
-        "lm_head.layer_norm",
-        "classifier.out_proj",
-    ],
+    marks: &["roberta.encoder.layer.", "roberta.embeddings."],
     recognises: |source| {
         let known = ["roberta", "xlm-roberta", "camembert"];
         source

@@ -11,18 +11,30 @@ use crate::{Error, Options};
 
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 
+/// The shortest longest text: two special tokens and one of the text.
+const MIN_TOKENS: usize = 3;
+
 /// How many labels a text classifier answers at most.
 const TOP_K: usize = 5;
 
-/// The tokenizer of a checkpoint, checked against the model's vocabulary.
+/// The tokenizer of a checkpoint, checked against the model's vocabulary: its `tokenizer.json`, or one
+/// built from the files of before.
 ///
 /// # Errors
-/// [`Error::SideFile`] when the tokenizer has an id that the embedding has no row for.
+/// [`Error::SideFile`] when the tokenizer has an id that the embedding has no row for, or its files
+/// are not understood.
 pub(super) fn tokenizer(source: &Source, vocab_rows: usize) -> Result<Option<BundleFile>, Error> {
-    let Some(tokenizer) = source.json(TOKENIZER)? else {
-        return Ok(None);
-    };
     let path = source.path(TOKENIZER);
+    let (tokenizer, content) = match source.json(TOKENIZER)? {
+        Some(tokenizer) => (tokenizer, Content::Copy(path.clone())),
+        None => match crate::tokenizer::build(source)? {
+            Some(tokenizer) => {
+                let text = tokenizer.to_string();
+                (tokenizer, Content::Text(text))
+            }
+            None => return Ok(None),
+        },
+    };
     let wrong = |what: String| Error::SideFile {
         path: path.clone(),
         what,
@@ -37,7 +49,7 @@ pub(super) fn tokenizer(source: &Source, vocab_rows: usize) -> Result<Option<Bun
     }
     Ok(Some(BundleFile {
         name: TOKENIZER.into(),
-        content: Content::Copy(path.clone()),
+        content,
     }))
 }
 
@@ -81,9 +93,19 @@ pub(super) fn input(source: &Source, positions: usize, pad_id: u32) -> Result<Te
         Some(tokens) => tokens,
         None => length("tokenizer_config.json", "model_max_length")?.unwrap_or(positions),
     };
+    let max_tokens = max_tokens.min(positions);
+    if max_tokens < MIN_TOKENS {
+        return Err(Error::SideFile {
+            path: source.path("config.json"),
+            what: format!(
+                "leaves {max_tokens} tokens for a text ({positions} positions), expected at least \
+                 {MIN_TOKENS}"
+            ),
+        });
+    }
     Ok(TextInput {
         tokenizer: TOKENIZER.into(),
-        max_tokens: max_tokens.min(positions),
+        max_tokens,
         pad_id,
     })
 }

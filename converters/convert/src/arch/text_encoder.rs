@@ -39,13 +39,15 @@ pub(super) struct Layout {
     pub positions: Positions,
     pub types: Types,
     pub projection: Projection,
-    /// The bias on attention scores where it is more than that of padding, from it, N×1×1×T, and
-    /// `input_ids`.
-    pub bias: Option<fn(&mut Encoder<'_>, &str, &str) -> Result<String, Error>>,
+    /// The bias on attention scores where it is more than that of padding.
+    pub bias: Option<Bias>,
     pub layers: LayerList,
     pub names: LayerNames,
     pub heads: Heads,
 }
+
+/// Writes a bias from that of padding, N×1×1×T, and `input_ids`.
+pub(super) type Bias = fn(&mut Encoder<'_>, &str, &str) -> Result<String, Error>;
 
 /// Which row of the position embedding a token takes.
 pub(super) enum Positions {
@@ -107,8 +109,11 @@ pub(super) fn build(
     let settings = Settings::read(source, layout.family)?;
     let shape = Shape::read(&settings, layout)?;
     let asked = options.wanted_task();
+    // Sentence-transformers saves an encoder alone, whatever class `architectures` still names.
+    let sentences = asked.is_none() && source.path("modules.json").is_file();
     let head = match asked {
         Some(task) => Head::of(task, layout.family)?,
+        None if sentences => Head::Base,
         None => layout.heads.named(&settings, layout.classes)?,
     };
     let weights = Weights::new(&source.checkpoint, layout.family);
@@ -119,7 +124,10 @@ pub(super) fn build(
     let unused = weights.finish(|name| {
         let below = name.strip_prefix(prefix).unwrap_or(name);
         let buffer = ["embeddings.position_ids", "embeddings.token_type_ids"].contains(&below);
-        buffer || layout.heads.spare(name, below, head, asked.is_some())
+        buffer
+            || layout
+                .heads
+                .spare(name, below, head, asked.is_some() || sentences)
     })?;
 
     let task = match asked {

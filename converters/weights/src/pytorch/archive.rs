@@ -4,6 +4,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use bytes::Bytes;
+use zip::read::{ArchiveOffset, Config};
 use zip::result::{ZipError, ZipResult};
 use zip::{CompressionMethod, ZipArchive};
 
@@ -86,7 +87,12 @@ pub(super) fn read(path: &Path, bytes: &Bytes) -> Result<Content, Error> {
 /// Every file in the archive, in the order of its directory. Checksums are not compared: PyTorch can
 /// be told to leave them out, and it would mean to read the whole file.
 fn members(bytes: &Bytes) -> ZipResult<Vec<Member>> {
-    let mut archive = ZipArchive::new(Cursor::new(bytes))?;
+    // The file is the archive. Where it would begin is else guessed, and wrongly for some of PyTorch's,
+    // which have a zip64 record although nothing needs it: where the first header is as long as it.
+    let config = Config {
+        archive_offset: ArchiveOffset::Known(0),
+    };
+    let mut archive = ZipArchive::with_config(config, Cursor::new(bytes))?;
     (0..archive.len())
         .map(|index| {
             let file = archive.by_index_raw(index)?;

@@ -77,12 +77,12 @@ pub(super) fn unknown() -> Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
 
-    fn whisper(languages: &[(&str, u32)]) -> TranscribeSpec {
+    pub(in crate::speech) fn whisper(languages: &[(&str, u32)]) -> TranscribeSpec {
         let languages = languages.iter().map(|(code, id)| (code.to_string(), *id));
         TranscribeSpec::Whisper {
             tokenizer: "tokenizer.json".into(),
@@ -90,7 +90,7 @@ mod tests {
             end_id: 2,
             transcribe_id: Some(3),
             translate_id: None,
-            no_timestamps_id: None,
+            no_timestamps_id: Some(4),
             language: "en".into(),
             max_tokens: 448,
             suppress_ids: Vec::new(),

@@ -53,8 +53,8 @@ pub(super) struct Seq2Seq {
 }
 
 impl Seq2Seq {
-    /// Loads the graphs `encoder` and `decoder` of a `family` whose encoder takes `input`, and
-    /// learns layers, heads and sizes from them.
+    /// Loads the graphs `encoder` and `decoder` of a `family` whose encoder takes `input`, side by
+    /// side, and learns layers, heads and sizes from them.
     ///
     /// # Errors
     /// Those of [`Session::load`]; [`Error::Model`] when inputs or outputs are not those above.
@@ -64,10 +64,18 @@ impl Seq2Seq {
         family: &str,
         input: &'static str,
     ) -> Result<Self> {
-        let graph = |role| bundle.graph(options.variant.as_deref(), role);
-        let encoder = Session::load(graph("encoder")?, &options.devices)?;
+        let load = |role| {
+            let graph = bundle.graph(options.variant.as_deref(), role)?;
+            Session::load(graph, &options.devices)
+        };
+        let (encoder, decoder) = std::thread::scope(|scope| {
+            let encoder = scope.spawn(|| load("encoder"));
+            let decoder = load("decoder");
+            (encoder.join(), decoder)
+        });
+        let panicked = |_| Error::Internal("loading the encoder panicked".into());
+        let (encoder, decoder) = (encoder.map_err(panicked)??, decoder?);
         require(&encoder, family, &[input], &["last_hidden_state"])?;
-        let decoder = Session::load(graph("decoder")?, &options.devices)?;
         let inputs = ["input_ids", "encoder_hidden_states"];
         require(&decoder, family, &inputs, &["logits"])?;
         Ok(Self {

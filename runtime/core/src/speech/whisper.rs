@@ -41,14 +41,10 @@ impl Whisper {
         language: &str,
     ) -> Result<Self> {
         let TranscribeSpec::Whisper {
-            start_id,
             end_id,
-            transcribe_id,
-            no_timestamps_id,
             max_tokens,
             suppress_ids,
             begin_suppress_ids,
-            languages,
             ..
         } = spec
         else {
@@ -58,12 +54,7 @@ impl Whisper {
             let what = "[input] has no mel, and Whisper hears a spectrogram";
             Error::model(bundle.root(), what)
         })?;
-        let told = languages
-            .get(language)
-            .map(|id| (Some(*id), *transcribe_id));
-        let (language_id, task_id) = told.unwrap_or_default();
-        let prompt = [Some(*start_id), language_id, task_id, *no_timestamps_id];
-        let prompt: Vec<_> = prompt.into_iter().flatten().map(i64::from).collect();
+        let prompt = prompt(spec, language);
         let room = max_tokens.saturating_sub(prompt.len());
         let whisper = Self {
             mel: LogMel::new(mel, input.sample_rate_hz),
@@ -95,6 +86,24 @@ impl Whisper {
             None => Ok(whisper),
         }
     }
+}
+
+/// What the decoder reads first, to hear `language`.
+fn prompt(spec: &TranscribeSpec, language: &str) -> Vec<i64> {
+    let TranscribeSpec::Whisper {
+        start_id,
+        transcribe_id,
+        no_timestamps_id,
+        languages,
+        ..
+    } = spec
+    else {
+        return Vec::new();
+    };
+    let language_id = languages.get(language).copied();
+    let task_id = language_id.and(*transcribe_id);
+    let ids = [Some(*start_id), language_id, task_id, *no_timestamps_id];
+    ids.into_iter().flatten().map(i64::from).collect()
 }
 
 /// Sees that the encoder takes as many bins and frames as the front end makes.

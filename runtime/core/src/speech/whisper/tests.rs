@@ -8,6 +8,7 @@ use bevel_tests::{bundle, needs, root, shared};
 
 use super::*;
 use crate::speech::SAMPLE_RATE_HZ;
+use crate::speech::model::tests::whisper;
 use crate::speech::sound::SoundFile;
 use crate::speech::tokens::Tokens;
 
@@ -37,6 +38,14 @@ fn samples(path: &Path) -> Vec<f32> {
     resampler.push(&block, &mut out).unwrap();
     resampler.finish(&mut out).unwrap();
     out
+}
+
+/// As `generate` of transformers prompts a multilingual and an English-only checkpoint.
+#[test]
+fn a_model_of_one_language_is_not_told_it() {
+    let many = whisper(&[("en", 10), ("de", 11)]);
+    assert_eq!(prompt(&many, "de"), [1, 11, 3, 4]);
+    assert_eq!(prompt(&whisper(&[]), "en"), [1, 4]);
 }
 
 /// See `tests/golden/whisper-base/make.py`.
