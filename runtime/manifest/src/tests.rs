@@ -132,6 +132,23 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
+fn a_list_of_words_is_an_input() {
+    let (before, rest) = MINIMAL.split_once("[input]").unwrap();
+    let (_, variants) = rest.split_once("[[variants]]").unwrap();
+    let text = |max_words: usize| {
+        format!(
+            "{before}[input]\nkind = \"words\"\nvocabulary = \"words.txt\"\nmax_words = {max_words}\n\
+             [decode]\nkind = \"embed\"\npooling = \"mean\"\nnormalize = false\n[[variants]]{variants}"
+        )
+    };
+    let manifest = Manifest::from_toml(&text(9)).unwrap();
+    assert_eq!(manifest.input.kind(), "words");
+    assert_eq!(manifest.paths(), ["model.onnx", "words.txt"]);
+    let error = Manifest::from_toml(&text(0)).unwrap_err().to_string();
+    assert!(error.contains("max_words"), "{error}");
+}
+
+#[test]
 fn the_moonshine_recipe_is_a_manifest() {
     let text = include_str!("../../../models/transcribe/moonshine-tiny.toml");
     let recipe = Recipe::from_toml(text).unwrap();
