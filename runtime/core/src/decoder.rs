@@ -94,8 +94,9 @@ impl Decoder {
     /// ends the row included. Adds the time inside ONNX Runtime to `spent`.
     ///
     /// # Errors
-    /// [`Error::Run`] when ONNX Runtime fails, [`Error::Model`] when the graph asks for an encoder
-    /// and there is none, or logits are not N×T×V.
+    /// [`Error::Input`] for a prompt without tokens, [`Error::Run`] when ONNX Runtime fails,
+    /// [`Error::Model`] when the graph asks for an encoder and there is none, or logits are not
+    /// N×T×V.
     pub(crate) fn greedy(
         &mut self,
         prompt: Prompt<'_>,
@@ -108,6 +109,9 @@ impl Decoder {
             return Err(Error::model(self.session.path(), what));
         }
         let rows = prompt.rows;
+        if rows == 0 || prompt.ids.len() < rows {
+            return Err(Error::Input("the prompt has no tokens".into()));
+        }
         let texts: Vec<_> = (0..rows).map(|row| prompt.text(row)).collect();
         let mut chosen = vec![Vec::new(); rows];
         let mut past = self.cache.empty(rows)?;
@@ -172,7 +176,7 @@ impl<'a> Step<'a> {
             *seen += mask;
             Some((*seen - 1).max(0))
         };
-        let places = mask.chunks(tokens / rows.max(1));
+        let places = mask.chunks(tokens / rows);
         let positions = places.flat_map(|row| row.iter().scan(0, place)).collect();
         Self {
             inputs,

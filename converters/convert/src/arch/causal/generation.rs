@@ -29,7 +29,7 @@ pub(super) fn read(source: &Source, vocab: usize, positions: usize) -> Result<Ge
     let get = |key: &str| settings.get(key).filter(|value| !value.is_null());
     // −1 stands for no token in old files.
     let ids = |key: &str| -> Result<Vec<u32>, Error> {
-        let Some(value) = get(key).filter(|value| **value != Value::from(-1)) else {
+        let Some(value) = get(key).filter(|value| value.as_i64() != Some(-1)) else {
             return Ok(Vec::new());
         };
         let list = value.as_array().map_or(std::slice::from_ref(value), |l| l);
