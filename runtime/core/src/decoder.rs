@@ -22,11 +22,11 @@ use std::time::{Duration, Instant};
 use ort::session::{SessionInputValue, SessionOutputs};
 use ort::value::{DynValue, TensorRef};
 
-use crate::error::{Error, Result, one_line};
+use crate::error::{Error, Result, internal};
 use crate::session::Session;
 use cache::{Cache, Past};
 
-pub(crate) use rules::Rules;
+pub(crate) use rules::{Rules, argmax};
 
 /// A graph, ready to go on with a prompt.
 pub(crate) struct Decoder {
@@ -86,8 +86,7 @@ impl Decoder {
 
     /// How many tokens the graph knows, where it says so.
     pub(crate) fn vocabulary(&self) -> Option<usize> {
-        let logits = self.session.outputs().iter().find(|o| o.name == "logits");
-        logits.and_then(|o| o.shape.last().copied().flatten())
+        self.session.width("logits")
     }
 
     /// The tokens that follow each row: the likeliest at each step, at most `limit`, the one that
@@ -266,10 +265,6 @@ impl<'o> Logits<'o> {
         let end = (row + 1) * self.tokens * self.vocabulary;
         &self.values[end - self.vocabulary..end]
     }
-}
-
-fn internal(e: ort::Error) -> Error {
-    Error::Internal(one_line(&e.to_string()))
 }
 
 #[cfg(test)]

@@ -299,7 +299,7 @@ impl Slots {
         let f32s = self.f32.iter().map(Slot::value);
         let values = f32s.chain(self.i64.iter().map(Slot::value));
         let values = values.collect::<ort::Result<_>>();
-        values.map_err(|e| Error::Internal(crate::error::one_line(&e.to_string())))
+        values.map_err(crate::error::internal)
     }
 }
 

@@ -126,6 +126,12 @@ impl Session {
         self.inputs.iter().any(|i| i.name == name)
     }
 
+    /// The last axis of an output, where the graph says it.
+    pub(crate) fn width(&self, output: &str) -> Option<usize> {
+        let found = self.outputs.iter().find(|o| o.name == output);
+        found.and_then(|o| o.shape.last().copied().flatten())
+    }
+
     /// Sees that the graph has inputs and outputs of these names, as part of a model `of` some kind.
     ///
     /// # Errors

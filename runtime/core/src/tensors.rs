@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ort::session::SessionInputValue;
 use ort::value::{DynValue, Tensor as OrtTensor, TensorElementType};
 
-use crate::error::{Error, Result, one_line};
+use crate::error::{Error, Result, internal};
 use crate::session::Session;
 
 /// A tensor that owns its values in row-major order.
@@ -158,17 +158,16 @@ impl Session {
         inputs: &BTreeMap<String, Tensor>,
     ) -> Result<BTreeMap<String, Tensor>> {
         self.check_inputs(inputs)?;
-        let ort_error = |e: ort::Error| Error::Internal(one_line(&e.to_string()));
         let values = inputs
             .iter()
             .map(|(name, tensor)| Ok((name.as_str(), SessionInputValue::from(tensor.to_value()?))))
             .collect::<ort::Result<Vec<_>>>()
-            .map_err(ort_error)?;
+            .map_err(internal)?;
         let outputs = self.run(values)?;
         let mut answers = BTreeMap::new();
         for (name, value) in outputs.iter() {
             let tensor = Tensor::from_value(&value.view())
-                .map_err(ort_error)?
+                .map_err(internal)?
                 .ok_or_else(|| {
                     Error::Unsupported(format!("output `{name}` is {}", value.dtype()))
                 })?;

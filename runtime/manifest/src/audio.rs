@@ -11,6 +11,9 @@ pub struct AudioInput {
     pub sample_rate_hz: u32,
     /// Longest piece that goes through the model at once, in seconds; longer sound is split.
     pub max_piece_s: f32,
+    /// Whether each piece is brought to mean 0 and variance 1: `(x − mean) / √(variance + 1e-7)`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub normalize: bool,
     /// The spectrogram the model hears, where it does not take samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mel: Option<MelSpec>,

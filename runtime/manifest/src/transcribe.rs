@@ -55,6 +55,20 @@ pub enum TranscribeSpec {
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         languages: BTreeMap<String, u32>,
     },
+    /// Connectionist temporal classification (Graves et al. 2006): logits N×T×V of frames. Repeated
+    /// tokens are one, blanks are none.
+    Ctc {
+        /// A text file with one token a line, in the order of the logits.
+        tokens: String,
+        /// The token that stands for nothing.
+        blank_id: u32,
+        /// The token that stands for a space, where there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        word_delimiter_id: Option<u32>,
+        /// Language of the model, ISO 639-1; empty where nobody says.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        language: String,
+    },
 }
 
 impl TranscribeSpec {
@@ -62,13 +76,16 @@ impl TranscribeSpec {
     pub fn tokenizer(&self) -> &str {
         match self {
             Self::Moonshine { tokenizer, .. } | Self::Whisper { tokenizer, .. } => tokenizer,
+            Self::Ctc { tokens, .. } => tokens,
         }
     }
 
     /// Language when the caller names none.
     pub fn language(&self) -> &str {
         match self {
-            Self::Moonshine { language, .. } | Self::Whisper { language, .. } => language,
+            Self::Moonshine { language, .. }
+            | Self::Whisper { language, .. }
+            | Self::Ctc { language, .. } => language,
         }
     }
 

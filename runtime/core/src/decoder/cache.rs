@@ -3,7 +3,7 @@
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, SessionOutputs};
 use ort::value::{DynValue, Tensor};
 
-use crate::error::{Error, Result, one_line};
+use crate::error::{Error, Result, internal};
 use crate::session::Session;
 
 /// Which tensors make the cache, and the sizes they share.
@@ -66,9 +66,7 @@ impl Cache {
         for entry in entries.iter().filter(|c| !c.of_encoder) {
             selected = selected.with(&entry.present);
         }
-        let later = RunOptions::new()
-            .map_err(|e| Error::Internal(one_line(&e.to_string())))?
-            .with_outputs(selected);
+        let later = RunOptions::new().map_err(internal)?.with_outputs(selected);
         Ok(Self {
             entries,
             heads,
@@ -81,7 +79,6 @@ impl Cache {
         let [heads, head_dim] = self.heads;
         let empty = |_: &Entry| {
             let empty = Tensor::from_array(([rows, heads, 0, head_dim], Vec::<f32>::new()));
-            let internal = |e: ort::Error| Error::Internal(one_line(&e.to_string()));
             empty.map(Tensor::into_dyn).map_err(internal)
         };
         Ok(Past {

@@ -55,7 +55,7 @@ impl Rules {
 }
 
 /// Index of the largest value, the first of equals; NaN is never the largest.
-fn argmax(values: &[f32]) -> u32 {
+pub(crate) fn argmax(values: &[f32]) -> u32 {
     let (mut at, mut best) = (0, f32::NEG_INFINITY);
     for (i, value) in values.iter().enumerate() {
         if *value > best {

@@ -1,6 +1,7 @@
 //! Speech tasks.
 
 mod container;
+mod ctc;
 mod model;
 mod moonshine;
 mod seq2seq;
@@ -24,7 +25,8 @@ const SAMPLE_RATE_HZ: u32 = 16_000;
 pub struct Transcript {
     /// The whole text: that of the segments, a space between them. Empty when nobody speaks.
     pub text: String,
-    /// What was to be heard: ISO 639-1, or three letters where a language has no two.
+    /// What was to be heard: ISO 639-1, or three letters where a language has no two. Empty where
+    /// neither the bundle nor the caller says.
     pub language: String,
     /// Length of the sound in seconds.
     pub duration: f64,

@@ -5,6 +5,7 @@ use bevel_manifest::{AudioInput, TranscribeSpec};
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Timing};
+use crate::speech::ctc::Ctc;
 use crate::speech::moonshine::Moonshine;
 use crate::speech::whisper::Whisper;
 
@@ -42,6 +43,7 @@ pub(super) fn load(
         TranscribeSpec::Whisper { .. } => Ok(Box::new(Whisper::load(
             bundle, options, input, spec, language,
         )?)),
+        TranscribeSpec::Ctc { .. } => Ok(Box::new(Ctc::load(bundle, options, input, spec)?)),
         _ => Err(unknown()),
     }
 }
@@ -65,6 +67,8 @@ pub(super) fn language(spec: &TranscribeSpec, options: &Options) -> Result<Strin
             let what = format!("no language `{wanted}`; this model knows {count}: {known}");
             Err(Error::Input(what))
         }
+        // The checkpoint did not say: the caller knows.
+        _ if own.is_empty() => Ok(wanted.to_string()),
         _ => {
             let what = format!("no language `{wanted}`; this model knows one: {own}");
             Err(Error::Input(what))

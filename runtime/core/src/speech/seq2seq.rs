@@ -13,7 +13,7 @@ use ort::value::{DynValue, TensorRef};
 
 use crate::bundle::Bundle;
 use crate::decoder::{Decoder, Prompt, Rules};
-use crate::error::{Error, Result, one_line};
+use crate::error::{Error, Result, internal};
 use crate::pipeline::Options;
 use crate::session::Session;
 
@@ -123,8 +123,4 @@ impl Seq2Seq {
         let hidden = outputs.remove("last_hidden_state");
         hidden.ok_or_else(|| Error::Internal("`last_hidden_state` is gone".into()))
     }
-}
-
-fn internal(e: ort::Error) -> Error {
-    Error::Internal(one_line(&e.to_string()))
 }

@@ -1,13 +1,16 @@
 //! Token ids to text.
 
 mod bin;
+mod characters;
 
 use std::path::Path;
 
+use bevel_manifest::TranscribeSpec;
 use tokenizers::Tokenizer;
 
 use crate::error::{Error, Result};
 use crate::speech::tokens::bin::BinTokenizer;
+use crate::speech::tokens::characters::Characters;
 use crate::text::load_tokenizer;
 
 /// The tokenizer of a speech model.
@@ -16,14 +19,22 @@ pub(super) enum Tokens {
     Bin(BinTokenizer),
     /// `tokenizer.json` of Hugging Face tokenizers.
     Json(Box<Tokenizer>),
+    /// The vocabulary of a CTC model.
+    Characters(Characters),
 }
 
 impl Tokens {
-    /// Reads the file; what it is, its ending tells.
+    /// Reads the file of a model; what it is, the model and the ending tell.
     ///
     /// # Errors
     /// [`Error::ModelFile`] when it cannot be read, [`Error::Model`] when it is not such a file.
-    pub(super) fn load(path: &Path) -> Result<Self> {
+    pub(super) fn load(path: &Path, spec: &TranscribeSpec) -> Result<Self> {
+        if let TranscribeSpec::Ctc {
+            word_delimiter_id, ..
+        } = spec
+        {
+            return Characters::load(path, *word_delimiter_id).map(Self::Characters);
+        }
         match path.extension().is_some_and(|e| e == "json") {
             true => Ok(Self::Json(Box::new(load_tokenizer(path)?))),
             false => BinTokenizer::load(path).map(Self::Bin),
@@ -37,6 +48,7 @@ impl Tokens {
     pub(super) fn fit(&self, vocabulary: usize, path: &Path) -> Result<()> {
         let (len, fits) = match self {
             Self::Bin(tokenizer) => (tokenizer.len(), tokenizer.len() == vocabulary),
+            Self::Characters(tokens) => (tokens.len(), tokens.len() == vocabulary),
             // Whisper's files leave out the tokens of times, and vocabularies are rounded up.
             Self::Json(tokenizer) => {
                 let len = tokenizer.get_vocab_size(true);
@@ -59,6 +71,7 @@ impl Tokens {
     pub(super) fn text(&self, ids: &[u32]) -> Result<String> {
         match self {
             Self::Bin(tokenizer) => Ok(tokenizer.text(ids)),
+            Self::Characters(tokens) => Ok(tokens.text(ids)),
             Self::Json(tokenizer) => {
                 let text = tokenizer.decode(ids, true);
                 let text = text.map_err(|e| Error::Internal(format!("no text of tokens: {e}")))?;

@@ -102,7 +102,7 @@ impl Transcribe {
         // Started here, so that the environment is set while no thread of ours runs.
         Runtime::get()?;
         let (tokens, model) = std::thread::scope(|scope| {
-            let tokens = scope.spawn(|| Tokens::load(path));
+            let tokens = scope.spawn(|| Tokens::load(path, decode));
             let model = model::load(bundle, options, input, decode, &language);
             (tokens.join(), model)
         });

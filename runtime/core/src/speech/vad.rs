@@ -16,7 +16,7 @@ use ort::session::SessionInputValue;
 use ort::value::TensorRef;
 
 use crate::device::{Device, Devices};
-use crate::error::{Error, Result, one_line};
+use crate::error::{Error, Result, internal};
 use crate::session::Session;
 use crate::speech::SAMPLE_RATE_HZ;
 
@@ -174,7 +174,7 @@ fn run_rows(
         }
         Ok(inputs)
     };
-    let inputs = inputs().map_err(|e| Error::Internal(one_line(&e.to_string())))?;
+    let inputs = inputs().map_err(internal)?;
     let outputs = session.run(inputs)?;
     let read = |name: &str, expected: usize| -> Result<&[f32]> {
         let value = outputs

@@ -3,6 +3,7 @@ use bevel_onnx::{DType, Dim, Graph};
 use super::{Config, NAME};
 use crate::Error;
 use crate::arch::cache::{Cache, causal, length, past_length};
+use crate::arch::conv::Conv;
 use crate::arch::cross::Cross;
 use crate::arch::layers::{Activation, Net, attend};
 use crate::weights::Weights;
@@ -134,22 +135,15 @@ pub(super) fn encoder(
     for (name, inputs, stride) in [("conv1", sizes.mel_bins, 1), ("conv2", sizes.hidden, 2)] {
         let name = format!("{prefix}.{name}");
         stack.net.graph.set_scope(&name);
-        let weight = format!("{name}.weight");
-        let weight = stack.net.table(&weight, &[sizes.hidden, inputs, 3])?;
-        let bias = stack.net.table(&format!("{name}.bias"), &[sizes.hidden])?;
-        let attributes = [
-            ("kernel_shape", [3].into()),
-            ("pads", [1, 1].into()),
-            ("strides", [stride].into()),
-        ];
-        let inputs = [x.as_str(), &weight, &bias];
-        x = stack.net.graph.node("Conv", &inputs, attributes);
+        let conv = Conv::new(inputs, sizes.hidden, 3)
+            .stride(stride)
+            .pads([1, 1]);
+        x = stack.net.conv(&x, &name, &conv, true)?;
         // Always this one, whatever `activation_function` says of the layers.
         x = stack.net.activation(&x, Activation::Gelu);
     }
     stack.net.graph.set_scope(&prefix);
-    let order = [("perm", [0, 2, 1].into())];
-    x = stack.net.graph.node("Transpose", &[&x], order);
+    x = stack.net.turn(&x);
     let positions = format!("{prefix}.embed_positions.weight");
     let positions = stack
         .net

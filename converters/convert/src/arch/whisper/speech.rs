@@ -43,6 +43,7 @@ pub(super) fn input(source: &Source, sizes: &Sizes) -> Result<AudioInput, Error>
     Ok(AudioInput {
         sample_rate_hz: SAMPLE_RATE_HZ,
         max_piece_s: (frames * HOP_SAMPLES) as f32 / SAMPLE_RATE_HZ as f32,
+        normalize: false,
         mel: Some(MelSpec {
             window_samples: WINDOW_SAMPLES,
             hop_samples: HOP_SAMPLES,

@@ -24,7 +24,7 @@ fn load(folder: &Path, max_tokens: Option<usize>) -> (Whisper, Tokens) {
     else {
         panic!("{manifest:?}");
     };
-    let tokens = Tokens::load(bundle.file(spec.tokenizer()).unwrap()).unwrap();
+    let tokens = Tokens::load(bundle.file(spec.tokenizer()).unwrap(), spec).unwrap();
     let whisper = Whisper::load(&bundle, &options, input, spec, "en").unwrap();
     (whisper, tokens)
 }

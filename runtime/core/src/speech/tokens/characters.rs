@@ -1,0 +1,70 @@
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// The most bytes a vocabulary may have; the largest known, of Chinese characters, have 100 kB.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// The tokens of a CTC model, one a line.
+#[derive(Debug)]
+pub(in crate::speech) struct Characters {
+    tokens: Vec<String>,
+    /// The token that stands for a space.
+    word_delimiter_id: Option<u32>,
+}
+
+impl Characters {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] when it cannot be read, [`Error::Model`] when it is too large.
+    pub(super) fn load(path: &Path, word_delimiter_id: Option<u32>) -> Result<Self> {
+        let unreadable = |source| Error::ModelFile {
+            path: path.to_path_buf(),
+            source,
+        };
+        let size = std::fs::metadata(path).map_err(unreadable)?.len();
+        if size > MAX_BYTES {
+            let what = format!("{size} bytes, a vocabulary has at most {MAX_BYTES}");
+            return Err(Error::model(path, what));
+        }
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        Ok(Self {
+            tokens: text.lines().map(str::to_owned).collect(),
+            word_delimiter_id,
+        })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// The tokens one behind the other, without space around them.
+    pub(super) fn text(&self, ids: &[u32]) -> String {
+        let token = |id: &u32| match self.tokens.get(*id as usize) {
+            _ if self.word_delimiter_id == Some(*id) => " ",
+            Some(token) => token,
+            None => "",
+        };
+        let text: String = ids.iter().map(token).collect();
+        text.trim().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_parted_by_the_delimiter() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokens.txt");
+        std::fs::write(&path, "<pad>\n|\na\nbé\n").unwrap();
+        let tokens = Characters::load(&path, Some(1)).unwrap();
+        assert_eq!(tokens.len(), 4);
+        assert_eq!(tokens.text(&[1, 2, 3, 1, 2, 1]), "abé a");
+        assert_eq!(tokens.text(&[]), "");
+        let none = Characters::load(&path, None).unwrap();
+        assert_eq!(none.text(&[2, 1, 2, 9]), "a|a");
+    }
+}
