@@ -8,11 +8,13 @@ use serde_json::Value;
 
 use crate::Error;
 
-/// Names of the weights file in a Hugging Face folder, the better ones first.
-const WEIGHT_FILES: [&str; 3] = [
+/// Usual names of the weights file in a folder, the better ones first.
+const WEIGHT_FILES: [&str; 5] = [
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
+    "model.pt",
+    "model.pth",
 ];
 
 /// Endings of weights files under other names.

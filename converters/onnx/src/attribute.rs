@@ -16,6 +16,8 @@ pub enum Attribute {
     Ints(Vec<i64>),
     /// Text, such as a mode.
     Text(String),
+    /// A list of names, such as the activations of an `RNN`.
+    Texts(Vec<String>),
     /// A small constant.
     Tensor(Tensor),
     /// The body of an `If`, `Loop` or `Scan`; see [`Graph::body`].
@@ -52,6 +54,12 @@ impl From<&str> for Attribute {
     }
 }
 
+impl<const N: usize> From<[&str; N]> for Attribute {
+    fn from(values: [&str; N]) -> Self {
+        Self::Texts(values.map(str::to_owned).to_vec())
+    }
+}
+
 impl Attribute {
     /// The protobuf message of an attribute called `name`.
     pub fn into_proto(self, name: &str) -> AttributeProto {
@@ -75,6 +83,10 @@ impl Attribute {
             Self::Text(text) => {
                 proto.s = Some(Bytes::from(text));
                 AttributeType::String
+            }
+            Self::Texts(texts) => {
+                proto.strings = texts.into_iter().map(Bytes::from).collect();
+                AttributeType::Strings
             }
             Self::Tensor(tensor) => {
                 proto.t = Some(TensorProto::from(&tensor));

@@ -226,6 +226,21 @@ impl<'a> Net<'a> {
         Ok(self.graph.node("LayerNormalization", &inputs, attributes))
     }
 
+    /// `LayerNorm` over the last axis, without a bias.
+    pub fn scale_norm(
+        &mut self,
+        x: &str,
+        name: &str,
+        size: usize,
+        epsilon: f32,
+    ) -> Result<String, Error> {
+        let scale = self.table(&format!("{name}.weight"), &[size])?;
+        let attributes = [("axis", (-1).into()), ("epsilon", epsilon.into())];
+        Ok(self
+            .graph
+            .node("LayerNormalization", &[x, &scale], attributes))
+    }
+
     /// `w · x / √(mean(x²) + ε)` over the last axis (Zhang and Sennrich 2019, arXiv:1910.07467).
     pub fn rms_norm(
         &mut self,

@@ -5,7 +5,9 @@ mod bert;
 mod cache;
 mod causal;
 mod clip;
+mod conv;
 mod cross;
+mod deepspeech;
 mod distilbert;
 mod efficientnet_lite;
 mod electra;
@@ -14,14 +16,19 @@ mod heads;
 mod image;
 mod layers;
 mod llama;
+mod moonshine;
 mod mpnet;
 mod nearest;
 mod roberta;
+mod rotary;
 mod settings;
+mod speech;
 mod text;
 mod text_encoder;
 mod transformer;
 mod vectors;
+mod wav2vec2;
+mod wavenet;
 mod whisper;
 
 use std::collections::BTreeMap;
@@ -32,6 +39,7 @@ use bevel_onnx::Graph;
 use serde_json::Value;
 
 use crate::source::Source;
+use crate::weights::Unused;
 use crate::{Error, Options};
 
 /// A model built from a checkpoint, in fp32, with everything a bundle says about it.
@@ -47,6 +55,33 @@ pub(crate) struct Built {
     pub unused: Vec<String>,
     /// What people should know about the conversion.
     pub notes: Vec<String>,
+}
+
+impl Built {
+    /// A model that takes and answers tensors.
+    fn tensors(graphs: Graphs, unused: Unused) -> Self {
+        Self {
+            graphs,
+            task: Task::Tensors,
+            input: Input::Tensors,
+            decode: Decode::Tensors,
+            files: Vec::new(),
+            unused: unused.0,
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// Refuses a task for a family whose models answer tensors.
+fn only_tensors(family: &'static str, options: &Options) -> Result<(), Error> {
+    match options.wanted_task() {
+        None | Some(Task::Tensors) => Ok(()),
+        Some(task) => Err(Error::Task {
+            family,
+            task,
+            known: Task::Tensors.to_string(),
+        }),
+    }
 }
 
 /// The graphs of a model by role.
@@ -99,21 +134,26 @@ pub(crate) struct Family {
 }
 
 /// Word vectors go first: a `config.json` that lies beside them says nothing about them.
-static FAMILIES: [Family; 15] = [
+static FAMILIES: [Family; 20] = [
     vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
     clip::FAMILY,
+    deepspeech::FAMILY,
     distilbert::FAMILY,
     efficientnet_lite::FAMILY,
     electra::FAMILY,
     gpt2::FAMILY,
     llama::LLAMA,
     llama::MISTRAL,
+    moonshine::FAMILY,
     mpnet::FAMILY,
     llama::QWEN2,
     llama::QWEN3,
     roberta::FAMILY,
+    wav2vec2::HUBERT,
+    wav2vec2::WAV2VEC2,
+    wavenet::FAMILY,
     whisper::FAMILY,
 ];
 
