@@ -215,7 +215,4 @@ def answers(graph: Path, folder: Path, portable: bool) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    cases.FAMILIES = {family: decoder for family in DECODERS}
-    cases.check_case = check_case
-    cases.__doc__ = __doc__
-    sys.exit(cases.main())
+    sys.exit(cases.main(__doc__, {family: decoder for family in DECODERS}, check_case))

@@ -31,8 +31,13 @@ fn bert_cases() -> Option<Vec<PathBuf>> {
 }
 
 /// Set and beginning of the names of golden checkpoints that are converted and verified.
-const CONVERTED: [(&str, &str); 8] = [
+const CONVERTED: [(&str, &str); 13] = [
     ("multimodal", "clip"),
+    ("speech", "deepspeech"),
+    ("speech", "hubert"),
+    ("speech", "moonshine"),
+    ("speech", "wav2vec2"),
+    ("speech", "wavenet"),
     ("speech", "whisper"),
     ("text", "bert-"),
     ("text", "distilbert-"),
