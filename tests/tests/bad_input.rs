@@ -6,6 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use bevel_tests::{arg, bevel, bundle, needs, pulled, root, shared};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 
 /// The first `keep` bytes of a file under a new name.
 fn cut(from: &Path, folder: &Path, name: &str, keep: usize) -> PathBuf {
@@ -239,4 +241,39 @@ fn a_library_that_is_none() {
         .unwrap();
     assert_eq!(output.status.code(), Some(4), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("none.so"));
+}
+
+/// A safetensors file with tensors of one element.
+fn tensors(path: &Path, names: &[&str]) {
+    let one = 1f32.to_le_bytes();
+    let views = names.iter().map(|name| {
+        let view = TensorView::new(Dtype::F32, vec![1], &one).unwrap();
+        (*name, view)
+    });
+    std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+#[test]
+fn checkpoints_of_unknown_families() {
+    let opt = r#"{"model_type": "opt"}"#;
+    let new = r#"{"model_type": "brandnew"}"#;
+    let wave = [
+        "wav2vec2.feature_extractor.conv_layers.0.conv.weight",
+        "wav2vec2.feature_projection.projection.weight",
+        "wav2vec2.encoder.pos_conv_embed.conv.weight_g",
+    ];
+    for (config, names, says) in [
+        (opt, &["w"][..], &["`opt`", "nearest: gpt2", "llama"][..]),
+        (new, &wave, &["`brandnew`", "nearest: wav2vec2", "whisper"]),
+        ("{}", &["a.b"], &["no model_type", "a.b", "bert"]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out.bevel");
+        std::fs::write(folder.path().join("config.json"), config).unwrap();
+        tensors(&folder.path().join("model.safetensors"), names);
+        for says in says {
+            refuses(&["convert", arg(folder.path()), "-o", arg(&out)], 6, says);
+        }
+        assert!(!out.exists());
+    }
 }

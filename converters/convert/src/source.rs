@@ -9,10 +9,11 @@ use serde_json::Value;
 use crate::Error;
 
 /// Usual names of the weights file in a folder, the better ones first.
-const WEIGHT_FILES: [&str; 5] = [
+const WEIGHT_FILES: [&str; 6] = [
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
     "model.pt",
     "model.pth",
 ];

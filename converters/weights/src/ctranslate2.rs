@@ -15,14 +15,11 @@
 //! Quantised weights: `X` in i8 has `X_scale` with one f32 a row, `X` in i16 has a single one; the
 //! real value is `X / X_scale`. Both are one tensor here.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
 
-use crate::{DType, Data, Error, Spec, Tensor};
-
-type Tensors = BTreeMap<String, Tensor>;
+use crate::{DType, Data, Error, Spec, Tensor, Tensors};
 
 /// The binary versions that are laid out as above.
 const VERSIONS: std::ops::RangeInclusive<u32> = 4..=6;

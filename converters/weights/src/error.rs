@@ -149,7 +149,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A `*.index.json` that does not list shards.
-    #[error("{} is not an index of safetensors shards: {what}", path.display())]
+    #[error("{} is not an index of shards: {what}", path.display())]
     Index {
         /// The file.
         path: PathBuf,

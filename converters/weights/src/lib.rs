@@ -1,11 +1,13 @@
 //! Readers of trained checkpoints: named tensors over a memory map, whatever file they came in.
 //!
 //! [`Checkpoint::open`] looks at the content, never at the extension, and reads
-//! - safetensors, also split into shards behind a `model.safetensors.index.json`: zero copies, the
-//!   bytes of a tensor point into the map and pages are read when they are touched;
+//! - safetensors: zero copies, the bytes of a tensor point into the map and pages are read when they
+//!   are touched;
 //! - PyTorch `.pt`, `.pth`, `.bin`, a state dict or a whole pickled module, also from before version
 //!   1.6: the pickle is parsed, **nothing in it is executed**, and contiguous tensors point into the
 //!   map. [`Checkpoint::object`] gives what else the pickle holds, say class names and strides;
+//! - shards of either behind an index, `model.safetensors.index.json` or
+//!   `pytorch_model.bin.index.json`;
 //! - CTranslate2 `model.bin`, as faster-whisper has it: zero copies, aliases share their bytes, and
 //!   int8 and int16 weights come with their scales;
 //! - word vectors, word2vec's in binary and text and GloVe's: one tensor `vectors`, V×D f32, and
@@ -49,6 +51,7 @@ mod map;
 pub mod pickle;
 mod pytorch;
 mod safetensors;
+mod shards;
 mod sniff;
 mod strided;
 mod vectors;
@@ -67,6 +70,8 @@ pub use error::Error;
 pub use sniff::Format;
 pub use vectors::Words;
 
+type Tensors = BTreeMap<String, Tensor>;
+
 /// An opened checkpoint: its tensors by name, in name order.
 #[derive(Debug)]
 pub struct Checkpoint {
@@ -74,7 +79,7 @@ pub struct Checkpoint {
     format: Format,
     spec: Option<Spec>,
     words: Option<Words>,
-    tensors: BTreeMap<String, Tensor>,
+    tensors: Tensors,
     pickle: Option<Pickle>,
 }
 
@@ -160,7 +165,7 @@ impl Checkpoint {
         let (mut spec, mut pickle, mut words) = (None, None, None);
         let tensors = match format {
             Format::Safetensors => safetensors::read(path, &bytes)?,
-            Format::SafetensorsIndex => safetensors::read_shards(path, &bytes)?,
+            Format::Index => shards::read(path, &bytes)?,
             Format::Pytorch => {
                 let (tensors, whole) = pytorch::read(path, &bytes)?;
                 pickle = Some(whole);

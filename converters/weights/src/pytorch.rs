@@ -14,13 +14,13 @@ mod state_dict;
 mod stream;
 mod tensor;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
 use bytes::Bytes;
 
 use crate::pickle::{Object, Pickle};
-use crate::{Error, Tensor};
+use crate::{Error, Tensors};
 
 /// What a file from a big-endian machine is, and what to do.
 const BIG_ENDIAN: (&str, &str) = (
@@ -35,10 +35,7 @@ struct Content {
     storages: HashMap<String, Bytes>,
 }
 
-pub(crate) fn read(
-    path: &Path,
-    bytes: &Bytes,
-) -> Result<(BTreeMap<String, Tensor>, Pickle), Error> {
+pub(crate) fn read(path: &Path, bytes: &Bytes) -> Result<(Tensors, Pickle), Error> {
     let Content {
         mut pickle,
         storages,

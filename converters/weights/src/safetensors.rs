@@ -1,14 +1,11 @@
 //! <https://github.com/huggingface/safetensors>: 8-byte header length, JSON header, tensor bytes.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path};
+use std::path::Path;
 
 use bytes::Bytes;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::{DType, Data, Error, Tensor, map};
-
-type Tensors = BTreeMap<String, Tensor>;
+use crate::{DType, Data, Error, Tensor, Tensors};
 
 pub(crate) fn read(path: &Path, bytes: &Bytes) -> Result<Tensors, Error> {
     let parsed = SafeTensors::deserialize(bytes).map_err(|source| Error::Safetensors {
@@ -32,37 +29,6 @@ pub(crate) fn read(path: &Path, bytes: &Bytes) -> Result<Tensors, Error> {
             Ok((name.to_owned(), tensor))
         })
         .collect()
-}
-
-/// `{"weight_map": {"tensor": "shard file", …}}`; the shards stand beside the index.
-pub(crate) fn read_shards(path: &Path, bytes: &Bytes) -> Result<Tensors, Error> {
-    let wrong = |what: String| Error::Index {
-        path: path.into(),
-        what,
-    };
-    let index: serde_json::Value =
-        serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))?;
-    let map = index
-        .get("weight_map")
-        .and_then(|map| map.as_object())
-        .ok_or_else(|| wrong("it has no `weight_map`".into()))?;
-    let shards: BTreeSet<&str> = map.values().filter_map(|v| v.as_str()).collect();
-    let mut tensors = Tensors::new();
-    for shard in shards {
-        let mut parts = Path::new(shard).components();
-        if !matches!(
-            (parts.next(), parts.next()),
-            (Some(Component::Normal(_)), None)
-        ) {
-            return Err(wrong(format!("shard `{shard}` is not a file beside it")));
-        }
-        let file = path.with_file_name(shard);
-        tensors.extend(read(&file, &map::map(&file)?)?);
-    }
-    match map.keys().find(|name| !tensors.contains_key(*name)) {
-        Some(name) => Err(wrong(format!("no shard holds tensor `{name}`"))),
-        None => Ok(tensors),
-    }
 }
 
 fn dtype(dtype: Dtype) -> Option<DType> {

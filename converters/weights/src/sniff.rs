@@ -8,10 +8,10 @@ use crate::{Error, ctranslate2, vectors};
 pub enum Format {
     /// One safetensors file.
     Safetensors,
-    /// A JSON index of safetensors shards.
-    SafetensorsIndex,
     /// Anything `torch.save` has written.
     Pytorch,
+    /// A JSON index of shards of either.
+    Index,
     /// `model.bin` of CTranslate2.
     CTranslate2,
     /// Word vectors of word2vec or GloVe.
@@ -75,7 +75,7 @@ pub(crate) fn sniff(path: &Path, bytes: &[u8]) -> Result<Format, Error> {
     }
     let first = bytes.iter().find(|b| !b.is_ascii_whitespace());
     if first == Some(&b'{') {
-        return Ok(Format::SafetensorsIndex);
+        return Ok(Format::Index);
     }
     // Zip, or a pickle of protocol 2 or newer.
     if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\x80") {
@@ -120,7 +120,7 @@ mod tests {
             Case {
                 name: "index",
                 bytes: b"\n {\"weight_map\": {}}",
-                expected: Ok(Format::SafetensorsIndex),
+                expected: Ok(Format::Index),
             },
             Case {
                 name: "zip",

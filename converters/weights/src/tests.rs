@@ -54,16 +54,21 @@ fn shards_are_one_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
     write("1.safetensors", &safetensors_file());
+    write("1.bin", PTH);
+    write("words.txt", b"the 0.5 1.5\n");
     let open = |map: &str| {
         write("i.json", format!(r#"{{"weight_map": {map}}}"#).as_bytes());
         Checkpoint::open(&dir.path().join("i.json"))
     };
     let good = open(r#"{"a": "1.safetensors", "b": "1.safetensors"}"#).unwrap();
     assert_eq!(f32s(&good, "b"), [1.0, -2.0]);
+    let good = open(r#"{"a": "1.bin", "b": "1.bin"}"#).unwrap();
+    assert_eq!(f32s(&good, "b"), [1.0, -2.0]);
     for (map, says) in [
         (r#"{"a": "../1.safetensors"}"#, "../1.safetensors"),
         (r#"{"c": "1.safetensors"}"#, "`c`"),
         (r#"{"a": "2.safetensors"}"#, "2.safetensors"),
+        (r#"{"a": "words.txt"}"#, "neither safetensors nor PyTorch"),
         ("3", "weight_map"),
     ] {
         let error = open(map).unwrap_err().to_string();

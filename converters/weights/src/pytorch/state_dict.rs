@@ -8,14 +8,14 @@
 //!    joined by dots. Other objects give nothing.
 //! 3. A prefix of [`PREFIXES`] that all names have is taken off.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
 use bytes::Bytes;
 
 use super::tensor;
 use crate::pickle::{Dict, List, Record, Value};
-use crate::{Error, Tensor, limits};
+use crate::{Error, Tensors, limits};
 
 /// Keys under which weights are kept, and by whom; those of an averaged model, which is the one to
 /// deploy, before those of the last step.
@@ -40,8 +40,6 @@ const PREFIXES: [&str; 2] = ["module.", "_orig_mod."];
 
 /// The name of a tensor that is alone in its file.
 const ALONE: &str = "tensor";
-
-type Tensors = BTreeMap<String, Tensor>;
 
 pub(super) fn read(
     path: &Path,
