@@ -1,4 +1,5 @@
-//! Attention of a decoder over the encoder's output, whose keys and values are made once.
+//! The decoder of an encoder-decoder model: its inputs, and attention over the encoder's output, whose
+//! keys and values are made once.
 //!
 //! At the first step `past_key_values.{i}.encoder.*` has length 0: keys and values come from
 //! `encoder_hidden_states` and go out as `present.{i}.encoder.*`. At every later step they come back
@@ -10,49 +11,109 @@
 
 use bevel_onnx::{DType, Dim};
 
-use super::cache::{Cache, length, past_length};
+use super::cache::{Cache, causal, length, past_length};
 use super::layers::{Net, attend};
+use crate::Error;
 
-pub(super) struct Cross {
-    /// Whether this is the first step: a bool without dimensions.
-    first: String,
+/// A decoder under construction: what it is fed, and both halves of its cache.
+pub(super) struct Decoding {
+    /// `input_ids`, N×T.
+    pub ids: String,
+    /// Of the tokens: T.
+    pub positions: String,
+    /// Hides from each token those after it: T×(P+T).
+    pub bias: String,
     /// The encoder's output N×S×D at the first step, N×0×D after it.
     pub hidden: String,
-    pub cache: Cache,
+    /// Whether this is the first step: a bool without dimensions.
+    first: String,
+    own: Cache,
+    other: Cache,
+    /// Of each layer, its own and that of the encoder's output.
+    pasts: Vec<[[String; 2]; 2]>,
 }
 
-impl Cross {
-    /// For the input `hidden` N×S×D and the past of any layer, N×H×S×K.
-    pub fn new(net: &mut Net<'_>, hidden: &str, past: &str, cache: Cache) -> Self {
+/// Sizes of a decoder.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    pub layers: usize,
+    /// Heads of keys and values.
+    pub heads: usize,
+    /// K.
+    pub width: usize,
+    /// D of the encoder's output.
+    pub hidden: usize,
+}
+
+/// The shape of the encoder's output.
+pub(super) fn states(hidden: usize) -> [Dim; 3] {
+    let named = ["batch", "encoder_sequence"].map(Dim::named);
+    let [batch, sequence] = named;
+    [batch, sequence, Dim::Fixed(hidden)]
+}
+
+impl Decoding {
+    /// # Errors
+    /// [`Error::Unsupported`] without any layer.
+    pub fn new(net: &mut Net<'_>, family: &'static str, sizes: Sizes) -> Result<Self, Error> {
+        let tokens = ["batch", "sequence"].map(Dim::named);
+        let ids = net.graph.input("input_ids", DType::I64, tokens);
+        let encoded = "encoder_hidden_states";
+        let encoded = net.graph.input(encoded, DType::F32, states(sizes.hidden));
+        let (heads, width) = (sizes.heads, sizes.width);
+        let own = Cache::new("decoder.", heads, width, ["past", "present"]);
+        let other = Cache::new("encoder.", heads, width, ["encoder_past", "encoder_new"]);
+        let mut pasts = Vec::new();
+        for i in 0..sizes.layers {
+            let own = own.past(net, i);
+            pasts.push([own, other.past(net, i)]);
+        }
+        let Some([[past, _], [seen, _]]) = pasts.first() else {
+            return Err(Error::Unsupported {
+                family,
+                what: "a decoder without layers".into(),
+                next: "is config.json of this checkpoint?".into(),
+            });
+        };
+
+        net.graph.set_scope("decoder");
+        let past = past_length(net, past);
+        let new = length(net, &ids);
+        let [positions, bias] = causal(net, &past, &new);
+
         net.graph.set_scope("cross");
         let none = net.i64s(&[0]);
         let (start, axis) = (net.i64s(&[0]), net.i64s(&[1]));
-        let seen = past_length(net, past);
-        let all = length(net, hidden);
+        let seen = past_length(net, seen);
+        let all = length(net, &encoded);
         let graph = &mut net.graph;
         let first = graph.node("Equal", &[&seen, &none], []);
         let end = graph.node("Where", &[&first, &all, &none], []);
-        let hidden = graph.node("Slice", &[hidden, &start, &end, &axis], []);
+        let hidden = graph.node("Slice", &[&encoded, &start, &end, &axis], []);
         let first = graph.node("Squeeze", &[&first, &none], []);
-        Self {
-            first,
+        Ok(Self {
+            ids,
+            positions,
+            bias,
             hidden,
-            cache,
-        }
+            first,
+            own,
+            other,
+            pasts,
+        })
+    }
+
+    /// Keys and values of past and new tokens of layer `i`, N×H×(P+T)×K.
+    pub fn append(&mut self, net: &mut Net<'_>, i: usize, new: [&str; 2]) -> [String; 2] {
+        self.own.append(net, &self.pasts[i][0], new)
     }
 
     /// N×H×T×K from a query N×H×T×K that carries the factor 1/√K, and keys and values N×H×S×K of
-    /// [`hidden`](Self::hidden), which the cache takes note of.
-    pub fn attend(
-        &mut self,
-        net: &mut Net<'_>,
-        query: &str,
-        new: [&str; 2],
-        past: [&str; 2],
-    ) -> String {
-        self.cache.keep(new[0], new[1]);
-        let heads = Dim::Fixed(self.cache.heads);
-        let width = Dim::Fixed(self.cache.width);
+    /// [`hidden`](Self::hidden) for layer `i`.
+    pub fn attend(&mut self, net: &mut Net<'_>, i: usize, query: &str, new: [&str; 2]) -> String {
+        self.other.keep(new[0], new[1]);
+        let heads = Dim::Fixed(self.other.heads);
+        let width = Dim::Fixed(self.other.width);
         let mut branch = |name: &str, [key, value]: [&str; 2]| {
             let mut body = net.graph.body(name);
             let order = [("perm", [0, 1, 3, 2].into())];
@@ -67,10 +128,20 @@ impl Cross {
             body.output(&mixed, &mixed, DType::F32, dims);
             net.graph.adopt(body)
         };
+        let [_, [key, value]] = &self.pasts[i];
         let bodies = [
             ("then_branch", branch("new", new)),
-            ("else_branch", branch("past", past)),
+            ("else_branch", branch("past", [key, value])),
         ];
         net.graph.node("If", &[&self.first], bodies)
+    }
+
+    /// The outputs: `logits` N×T×V, then the cache.
+    pub fn finish(self, net: &mut Net<'_>, logits: &str, vocab: usize) {
+        let [batch, sequence] = ["batch", "sequence"].map(Dim::named);
+        let dims = [batch, sequence, Dim::Fixed(vocab)];
+        net.graph.output(logits, "logits", DType::F32, dims);
+        self.own.finish(net);
+        self.other.finish(net);
     }
 }

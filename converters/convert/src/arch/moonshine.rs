@@ -62,10 +62,10 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     let mut built = Built::tensors(graphs, unused);
 
     let tokenizer = text::tokenizer(source, config.vocab)?;
-    match (tokenizer, options.wanted_task()) {
-        (_, Some(Task::Tensors)) => {}
-        (Some(tokenizer), None | Some(Task::Transcribe)) => {
-            built.task = Task::Transcribe;
+    built.task = speech::task(NAME, source, options.wanted_task(), tokenizer.is_some())?;
+    match tokenizer {
+        None => built.notes.push(text::without_tokenizer()),
+        Some(tokenizer) if built.task == Task::Transcribe => {
             built.input = Input::Audio(speech::input(source, speech::PIECE_S)?);
             built.decode = Decode::Transcribe(TranscribeSpec::Moonshine {
                 tokenizer: tokenizer.name.clone(),
@@ -76,17 +76,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
             });
             built.files.push(tokenizer);
         }
-        (None, None) => built.notes.push(text::without_tokenizer()),
-        (None, Some(Task::Transcribe)) => {
-            return Err(text::tokenizer_missing(source, Task::Transcribe));
-        }
-        (_, Some(task)) => {
-            return Err(Error::Task {
-                family: NAME,
-                task,
-                known: "transcribe, tensors".into(),
-            });
-        }
+        Some(_) => {}
     }
     Ok(built)
 }

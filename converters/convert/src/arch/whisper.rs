@@ -90,23 +90,9 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     ]);
     let unused = weights.finish(ctranslate2::is_setting)?;
 
-    let asked = options.wanted_task();
     let tokenizer = text::tokenizer(source, sizes.vocab)?;
-    let task = match (&tokenizer, asked) {
-        (_, Some(Task::Tensors)) => Task::Tensors,
-        (Some(_), None | Some(Task::Transcribe)) => Task::Transcribe,
-        (None, None) => Task::Tensors,
-        (None, Some(Task::Transcribe)) => {
-            return Err(text::tokenizer_missing(source, Task::Transcribe));
-        }
-        (_, Some(task)) => {
-            return Err(Error::Task {
-                family: NAME,
-                task,
-                known: "transcribe, tensors".into(),
-            });
-        }
-    };
+    let asked = options.wanted_task();
+    let task = super::speech::task(NAME, source, asked, tokenizer.is_some())?;
     let mut notes = Vec::new();
     let (input, decode) = match (task, &tokenizer) {
         (Task::Transcribe, Some(tokenizer)) => (

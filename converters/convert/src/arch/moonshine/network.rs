@@ -3,9 +3,9 @@ use bevel_onnx::{DType, Dim, Graph, Tensor};
 use super::NAME;
 use super::config::{Config, Side};
 use crate::Error;
-use crate::arch::cache::{Cache, causal, length, past_length};
+use crate::arch::cache::length;
 use crate::arch::conv::Conv;
-use crate::arch::cross::Cross;
+use crate::arch::cross::{self, Decoding, states};
 use crate::arch::layers::{Activation, Net, attend, scaled};
 use crate::arch::rotary::Rotary;
 use crate::weights::Weights;
@@ -214,12 +214,6 @@ fn stem(net: &mut Net<'_>, samples: &str, prefix: &str, hidden: usize) -> Result
     Ok(net.turn(&x))
 }
 
-fn states(hidden: usize) -> [Dim; 3] {
-    let named = ["batch", "encoder_sequence"].map(Dim::named);
-    let [batch, sequence] = named;
-    [batch, sequence, Dim::Fixed(hidden)]
-}
-
 pub(super) fn decoder(config: &Config, weights: &Weights<'_>) -> Result<Graph, Error> {
     let mut stack = Stack {
         net: Net::new("moonshine-decoder", weights),
@@ -229,53 +223,40 @@ pub(super) fn decoder(config: &Config, weights: &Weights<'_>) -> Result<Graph, E
     let hidden = config.hidden;
     let (heads, width) = (stack.side.key_heads, stack.side.turning.width);
     let prefix = format!("{}decoder", config.prefix);
-    let tokens = ["batch", "sequence"].map(Dim::named);
-    let ids = stack.net.graph.input("input_ids", DType::I64, tokens);
-    let encoded = "encoder_hidden_states";
-    let encoded = stack.net.graph.input(encoded, DType::F32, states(hidden));
-    let mut own = Cache::new("decoder.", heads, width, ["past", "present"]);
-    let other = Cache::new("encoder.", heads, width, ["encoder_past", "encoder_new"]);
-    let mut pasts = Vec::new();
-    for i in 0..stack.side.layers {
-        let own = own.past(&mut stack.net, i);
-        pasts.push((own, other.past(&mut stack.net, i)));
-    }
-    let Some((own_past, cross_past)) = pasts.first() else {
-        return Err(Error::Unsupported {
-            family: NAME,
-            what: "a decoder without layers".into(),
-            next: "is config.json of this checkpoint?".into(),
-        });
-    };
+    let mut decoding = Decoding::new(
+        &mut stack.net,
+        NAME,
+        cross::Sizes {
+            layers: stack.side.layers,
+            heads,
+            width,
+            hidden,
+        },
+    )?;
 
     stack.net.graph.set_scope(&prefix);
-    let past = past_length(&mut stack.net, &own_past[0]);
-    let new = length(&mut stack.net, &ids);
-    let [positions, bias] = causal(&mut stack.net, &past, &new);
-    let bias = stack.repeat(bias);
-    let rotary = Rotary::new(&mut stack.net, &positions, stack.side.turning);
+    let bias = stack.repeat(decoding.bias.clone());
+    let rotary = Rotary::new(&mut stack.net, &decoding.positions, stack.side.turning);
     let table = [config.vocab, hidden];
     let words = format!("{prefix}.embed_tokens.weight");
     let words = stack.net.table(&words, &table)?;
-    let mut x = stack.net.graph.node("Gather", &[&words, &ids], []);
+    let mut x = stack.net.graph.node("Gather", &[&words, &decoding.ids], []);
 
-    let mut cross = Cross::new(&mut stack.net, &encoded, &cross_past[0], other);
-    for (i, (own_past, cross_past)) in pasts.iter().enumerate() {
+    for i in 0..stack.side.layers {
         let layer = format!("{prefix}.layers.{i}");
         stack.net.graph.set_scope(&layer);
         let name = format!("{layer}.self_attn");
         let y = stack.norm(&x, &format!("{layer}.input_layernorm"))?;
         let mut of = stack.project([&y, &y], &name, Some(&rotary))?;
-        [of.key, of.value] = own.append(&mut stack.net, own_past, [&of.key, &of.value]);
+        [of.key, of.value] = decoding.append(&mut stack.net, i, [&of.key, &of.value]);
         let mixed = stack.attend(&of, Some(&bias));
         x = stack.add(&x, &mixed, &name)?;
 
         let name = format!("{layer}.encoder_attn");
         let y = stack.norm(&x, &format!("{layer}.post_attention_layernorm"))?;
-        let of = stack.project([&y, &cross.hidden], &name, None)?;
-        let past = [cross_past[0].as_str(), &cross_past[1]];
+        let of = stack.project([&y, &decoding.hidden], &name, None)?;
         let new = [of.key.as_str(), &of.value];
-        let mixed = cross.attend(&mut stack.net, &of.query, new, past);
+        let mixed = decoding.attend(&mut stack.net, i, &of.query, new);
         x = stack.add(&x, &mixed, &name)?;
         let norm = format!("{layer}.final_layernorm");
         x = stack.feed_forward(&x, [&norm, &format!("{layer}.mlp")], true)?;
@@ -286,11 +267,7 @@ pub(super) fn decoder(config: &Config, weights: &Weights<'_>) -> Result<Graph, E
         .net
         .output_table("proj_out.weight", &words, &table, config.tied)?;
     let logits = stack.net.tied(&x, &output, None, [hidden, config.vocab]);
-    let [batch, sequence] = ["batch", "sequence"].map(Dim::named);
-    let dims = [batch, sequence, Dim::Fixed(config.vocab)];
-    stack.net.graph.output(&logits, "logits", DType::F32, dims);
-    own.finish(&mut stack.net);
-    cross.cache.finish(&mut stack.net);
+    decoding.finish(&mut stack.net, &logits, config.vocab);
     Ok(stack.net.graph)
 }
 

@@ -2,9 +2,9 @@ use bevel_onnx::{DType, Dim, Graph};
 
 use super::{Config, NAME};
 use crate::Error;
-use crate::arch::cache::{Cache, causal, length, past_length};
+use crate::arch::cache::length;
 use crate::arch::conv::Conv;
-use crate::arch::cross::Cross;
+use crate::arch::cross::{self, Decoding, states};
 use crate::arch::layers::{Activation, Net, attend};
 use crate::weights::Weights;
 
@@ -173,12 +173,6 @@ pub(super) fn encoder(
     Ok(graph)
 }
 
-fn states(hidden: usize) -> [Dim; 3] {
-    let named = ["batch", "encoder_sequence"].map(Dim::named);
-    let [batch, sequence] = named;
-    [batch, sequence, Dim::Fixed(hidden)]
-}
-
 pub(super) fn decoder(
     config: &Config,
     sizes: &Sizes,
@@ -193,39 +187,30 @@ pub(super) fn decoder(
     };
     let (hidden, width) = (sizes.hidden, stack.width());
     let prefix = format!("{}decoder", sizes.prefix);
-    let tokens = ["batch", "sequence"].map(Dim::named);
-    let ids = stack.net.graph.input("input_ids", DType::I64, tokens);
-    let encoded = "encoder_hidden_states";
-    let encoded = stack.net.graph.input(encoded, DType::F32, states(hidden));
-    let mut own = Cache::new("decoder.", heads, width, ["past", "present"]);
-    let other = Cache::new("encoder.", heads, width, ["encoder_past", "encoder_new"]);
-    let mut pasts = Vec::new();
-    for i in 0..config.layers.decoder {
-        let own = own.past(&mut stack.net, i);
-        pasts.push((own, other.past(&mut stack.net, i)));
-    }
-    let Some((own_past, cross_past)) = pasts.first() else {
-        return Err(Error::Unsupported {
-            family: NAME,
-            what: "a decoder without layers".into(),
-            next: "is config.json of this checkpoint?".into(),
-        });
-    };
+    let mut decoding = Decoding::new(
+        &mut stack.net,
+        NAME,
+        cross::Sizes {
+            layers: config.layers.decoder,
+            heads,
+            width,
+            hidden,
+        },
+    )?;
 
     stack.net.graph.set_scope(&prefix);
-    let past = past_length(&mut stack.net, &own_past[0]);
-    let new = length(&mut stack.net, &ids);
-    let [positions, bias] = causal(&mut stack.net, &past, &new);
     let words = format!("{prefix}.embed_tokens.weight");
     let words = stack.net.table(&words, &[sizes.vocab, hidden])?;
     let table = format!("{prefix}.embed_positions.weight");
     let table = stack.net.table(&table, &[sizes.target_positions, hidden])?;
-    let mut x = stack.net.graph.node("Gather", &[&words, &ids], []);
-    let positions = stack.net.graph.node("Gather", &[&table, &positions], []);
+    let mut x = stack.net.graph.node("Gather", &[&words, &decoding.ids], []);
+    let positions = stack
+        .net
+        .graph
+        .node("Gather", &[&table, &decoding.positions], []);
     x = stack.net.graph.node("Add", &[&x, &positions], []);
 
-    let mut cross = Cross::new(&mut stack.net, &encoded, &cross_past[0], other);
-    for (i, (own_past, cross_past)) in pasts.iter().enumerate() {
+    for i in 0..config.layers.decoder {
         let layer = format!("{prefix}.layers.{i}");
         stack.net.graph.set_scope(&layer);
         let name = format!("{layer}.self_attn");
@@ -234,20 +219,23 @@ pub(super) fn decoder(
         let [key, value] = stack.key_value(&y, &name)?;
         let key = stack.net.split_heads(&key, heads, width);
         let value = stack.net.split_heads(&value, heads, width);
-        let [key, value] = own.append(&mut stack.net, own_past, [&key, &value]);
+        let [key, value] = decoding.append(&mut stack.net, i, [&key, &value]);
         let order = [("perm", [0, 1, 3, 2].into())];
         let key = stack.net.graph.node("Transpose", &[&key], order);
-        let mixed = attend(&mut stack.net.graph, [&query, &key, &value], Some(&bias));
+        let mixed = attend(
+            &mut stack.net.graph,
+            [&query, &key, &value],
+            Some(&decoding.bias),
+        );
         x = stack.project(&mixed, &x, &name)?;
 
         let name = format!("{layer}.encoder_attn");
         let y = stack.norm(&x, &format!("{name}_layer_norm"))?;
         let query = stack.query(&y, &name)?;
-        let [key, value] = stack.key_value(&cross.hidden.clone(), &name)?;
+        let [key, value] = stack.key_value(&decoding.hidden, &name)?;
         let key = stack.net.split_heads(&key, heads, width);
         let value = stack.net.split_heads(&value, heads, width);
-        let past = [cross_past[0].as_str(), &cross_past[1]];
-        let mixed = cross.attend(&mut stack.net, &query, [&key, &value], past);
+        let mixed = decoding.attend(&mut stack.net, i, &query, [&key, &value]);
         x = stack.project(&mixed, &x, &name)?;
         x = stack.feed_forward(&x, &layer)?;
     }
@@ -258,10 +246,6 @@ pub(super) fn decoder(
         .net
         .output_table("proj_out.weight", &words, &dims, true)?;
     let logits = stack.net.tied(&x, &table, None, [hidden, sizes.vocab]);
-    let [batch, sequence] = ["batch", "sequence"].map(Dim::named);
-    let dims = [batch, sequence, Dim::Fixed(sizes.vocab)];
-    stack.net.graph.output(&logits, "logits", DType::F32, dims);
-    own.finish(&mut stack.net);
-    cross.cache.finish(&mut stack.net);
+    decoding.finish(&mut stack.net, &logits, sizes.vocab);
     Ok(stack.net.graph)
 }
