@@ -26,8 +26,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Limits: text encoders (BERT and its relatives), CLIP, Whisper and EfficientNet-Lite; fp32 and
-//! dynamic int8.
+//! The families and their tensors are in `src/arch`, one file each; `docs/add-an-architecture.md` says
+//! how to add one.
+//!
+//! Limits: fp32 and dynamic int8; inference only, and no weights of adapters (LoRA), which have to be
+//! merged before.
 
 // Libraries never print or exit: that is for programs.
 #![cfg_attr(
