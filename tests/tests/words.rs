@@ -11,9 +11,8 @@ fn a_table_of_words_embeds_text() {
     let case = needs!(shared("golden/other/glove"));
     let out = tempfile::tempdir().unwrap();
     let bundle = out.path().join("glove.bevel");
-    let vectors = case.join("vectors.txt");
     let mut convert = bevel();
-    convert.args(["convert", arg(&vectors), "-o", arg(&bundle)]);
+    convert.args(["convert", arg(&case), "-o", arg(&bundle)]);
     success(&convert.output().unwrap());
     let io = case.join("io.safetensors");
     let mut verify = bevel();

@@ -18,8 +18,11 @@ const WEIGHT_FILES: [&str; 6] = [
     "model.pth",
 ];
 
-/// Endings of weights files under other names.
-const WEIGHT_ENDINGS: [&str; 4] = ["safetensors", "pth", "pt", "bin"];
+/// Endings of weights files under other names, and of word vectors, which are looked for after them.
+const ENDINGS: [&[&str]; 2] = [&["safetensors", "pth", "pt", "bin"], &["vec", "txt"]];
+
+/// What `bevel verify` compares with lies beside the weights, and is none.
+const RECORDING: &str = "io.safetensors";
 
 /// An opened checkpoint and its side files.
 pub(crate) struct Source {
@@ -80,27 +83,90 @@ fn weights_in(folder: &Path) -> Result<PathBuf, Error> {
         return Ok(file);
     }
     let entries = std::fs::read_dir(folder).map_err(|e| Error::read(folder, e))?;
-    let mut found: Vec<PathBuf> = entries
+    let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| {
-            let ending = path.extension().and_then(|e| e.to_str());
-            ending.is_some_and(|e| WEIGHT_ENDINGS.contains(&e)) && path.is_file()
-        })
+        .filter(|path| path.is_file() && !path.ends_with(RECORDING))
         .collect();
-    found.sort();
-    match found.as_slice() {
-        [one] => Ok(one.clone()),
-        [] => Err(Error::Request(format!(
-            "{} holds no weights; looked for {}, *.{}",
-            folder.display(),
-            WEIGHT_FILES.join(", "),
-            WEIGHT_ENDINGS.join(", *.")
-        ))),
-        [first, second, ..] => Err(Error::Request(format!(
+    files.sort();
+    let of = |endings: &[&str]| -> Vec<&PathBuf> {
+        let ends = |path: &&PathBuf| {
+            let ending = path.extension().and_then(|e| e.to_str());
+            ending.is_some_and(|e| endings.contains(&e))
+        };
+        files.iter().filter(ends).collect()
+    };
+    let found = ENDINGS.map(of).into_iter().find(|found| !found.is_empty());
+    match found.as_deref() {
+        Some([one]) => Ok((*one).clone()),
+        Some([first, second, ..]) => Err(Error::Request(format!(
             "{} holds several weights files ({}, {} …); name the one to convert",
             folder.display(),
             first.display(),
             second.display()
         ))),
+        _ => Err(Error::Request(format!(
+            "{} holds no weights; looked for {}, *.{}",
+            folder.display(),
+            WEIGHT_FILES.join(", "),
+            ENDINGS.concat().join(", *.")
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_found_among_other_files() {
+        struct Case {
+            files: &'static [&'static str],
+            expected: Result<&'static str, &'static str>,
+        }
+        let cases = [
+            Case {
+                files: &["a.pt", "model.safetensors"],
+                expected: Ok("model.safetensors"),
+            },
+            Case {
+                files: &["config.json", "io.safetensors", "policy.pth"],
+                expected: Ok("policy.pth"),
+            },
+            Case {
+                files: &["io.safetensors", "glove.6B.50d.txt"],
+                expected: Ok("glove.6B.50d.txt"),
+            },
+            Case {
+                files: &["vocab.txt", "best.pt"],
+                expected: Ok("best.pt"),
+            },
+            Case {
+                files: &["a.pt", "b.bin"],
+                expected: Err("several"),
+            },
+            Case {
+                files: &["io.safetensors"],
+                expected: Err("no weights"),
+            },
+        ];
+        for case in cases {
+            let folder = tempfile::tempdir().unwrap();
+            for file in case.files {
+                std::fs::write(folder.path().join(file), "").unwrap();
+            }
+            match (weights_in(folder.path()), case.expected) {
+                (Ok(found), Ok(expected)) => {
+                    assert!(found.ends_with(expected), "{:?}: {found:?}", case.files);
+                }
+                (Err(error), Err(says)) => {
+                    assert!(
+                        error.to_string().contains(says),
+                        "{:?}: {error}",
+                        case.files
+                    );
+                }
+                (found, _) => panic!("{:?}: {found:?}", case.files),
+            }
+        }
     }
 }
