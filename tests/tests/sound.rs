@@ -69,6 +69,7 @@ fn wavenet_answers_the_same_sample_by_sample() {
         .map(empty)
         .collect();
     assert!(!inputs.is_empty());
+    let mut answered = 0;
     for (at, id) in ids.iter().enumerate() {
         let id = Tensor::new(vec![1, 1], TensorData::I64(vec![*id])).unwrap();
         inputs.insert("mu_law_ids".into(), id);
@@ -80,6 +81,8 @@ fn wavenet_answers_the_same_sample_by_sample() {
                 ),
                 None => {
                     let expected = logits.iter().skip(at).step_by(ids.len());
+                    assert_eq!(value.data.len(), expected.len());
+                    answered += 1;
                     for (a, b) in value.data.to_f64().iter().zip(expected) {
                         let b = f64::from(*b);
                         assert!(
@@ -91,4 +94,5 @@ fn wavenet_answers_the_same_sample_by_sample() {
             }
         }
     }
+    assert_eq!(answered, ids.len());
 }

@@ -116,26 +116,12 @@ pub(super) struct Model {
 impl Model {
     /// With the tokenizer and the settings of generation, as far as they lie beside the weights.
     pub fn bundle(mut self, source: &Source, options: &Options) -> Result<Built, Error> {
-        let asked = options.wanted_task();
         let tokenizer = text::tokenizer(source, self.vocab)?;
-        let task = match (&tokenizer, asked) {
-            (_, Some(Task::Tensors)) => Task::Tensors,
-            (Some(_), None | Some(Task::Generate)) => Task::Generate,
-            (None, None) => {
-                self.notes.push(text::without_tokenizer());
-                Task::Tensors
-            }
-            (None, Some(Task::Generate)) => {
-                return Err(text::tokenizer_missing(source, Task::Generate));
-            }
-            (_, Some(task)) => {
-                return Err(Error::Task {
-                    family: self.family,
-                    task,
-                    known: "generate, tensors".into(),
-                });
-            }
-        };
+        let (job, asked) = (Task::Generate, options.wanted_task());
+        let task = text::task(self.family, source, job, asked, tokenizer.is_some())?;
+        if tokenizer.is_none() {
+            self.notes.push(text::without_tokenizer());
+        }
         let mut files = Vec::new();
         let mut decode = generation::read(source, self.vocab, self.positions)?;
         let mut input = Input::Tensors;

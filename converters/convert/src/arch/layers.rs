@@ -221,9 +221,7 @@ impl<'a> Net<'a> {
         };
         let scale = self.table(&format!("{name}.{scale}"), &[size])?;
         let shift = self.table(&format!("{name}.{shift}"), &[size])?;
-        let attributes = [("axis", (-1).into()), ("epsilon", epsilon.into())];
-        let inputs = [x, &scale, &shift];
-        Ok(self.graph.node("LayerNormalization", &inputs, attributes))
+        Ok(self.normalised(&[x, &scale, &shift], epsilon))
     }
 
     /// `LayerNorm` over the last axis, without a bias.
@@ -235,10 +233,12 @@ impl<'a> Net<'a> {
         epsilon: f32,
     ) -> Result<String, Error> {
         let scale = self.table(&format!("{name}.weight"), &[size])?;
+        Ok(self.normalised(&[x, &scale], epsilon))
+    }
+
+    fn normalised(&mut self, inputs: &[&str], epsilon: f32) -> String {
         let attributes = [("axis", (-1).into()), ("epsilon", epsilon.into())];
-        Ok(self
-            .graph
-            .node("LayerNormalization", &[x, &scale], attributes))
+        self.graph.node("LayerNormalization", inputs, attributes)
     }
 
     /// `w · x / √(mean(x²) + ε)` over the last axis (Zhang and Sennrich 2019, arXiv:1910.07467).

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bevel_manifest::{AudioInput, Task, TranscribeSpec};
+use bevel_manifest::{AudioInput, TranscribeSpec};
 use serde_json::Value;
 
 use crate::Error;
-use crate::arch::{BundleFile, text};
+use crate::arch::BundleFile;
 use crate::labels;
 use crate::source::Source;
 
@@ -113,28 +113,6 @@ pub(super) fn vocabulary(
         language: String::new(),
     };
     Ok(Some((spec, file)))
-}
-
-/// The task of a model that writes speech down where it has a tokenizer.
-///
-/// # Errors
-/// [`Error::Task`] for one that it has not, [`Error::SideFile`] for one that lacks a tokenizer.
-pub(super) fn task(
-    family: &'static str,
-    source: &Source,
-    asked: Option<Task>,
-    has_tokenizer: bool,
-) -> Result<Task, Error> {
-    match (asked, has_tokenizer) {
-        (Some(Task::Tensors), _) | (None, false) => Ok(Task::Tensors),
-        (Some(Task::Transcribe) | None, true) => Ok(Task::Transcribe),
-        (Some(Task::Transcribe), false) => Err(text::tokenizer_missing(source, Task::Transcribe)),
-        (Some(task), _) => Err(Error::Task {
-            family,
-            task,
-            known: "transcribe, tensors".into(),
-        }),
-    }
 }
 
 pub(super) fn vocabulary_missing(source: &Source) -> Error {

@@ -53,6 +53,30 @@ pub(super) fn tokenizer(source: &Source, vocab_rows: usize) -> Result<Option<Bun
     }))
 }
 
+/// The task of a model that does one `job` where it has a tokenizer, and answers tensors where not.
+///
+/// # Errors
+/// [`Error::Task`] for another job, [`Error::SideFile`] for this one without a tokenizer.
+pub(super) fn task(
+    family: &'static str,
+    source: &Source,
+    job: Task,
+    asked: Option<Task>,
+    has_tokenizer: bool,
+) -> Result<Task, Error> {
+    match (asked, has_tokenizer) {
+        (Some(Task::Tensors), _) | (None, false) => Ok(Task::Tensors),
+        (None, true) => Ok(job),
+        (Some(task), true) if task == job => Ok(job),
+        (Some(task), false) if task == job => Err(tokenizer_missing(source, job)),
+        (Some(task), _) => Err(Error::Task {
+            family,
+            task,
+            known: format!("{job}, tensors"),
+        }),
+    }
+}
+
 /// What to say when a task was asked for that needs a tokenizer.
 pub(super) fn tokenizer_missing(source: &Source, task: Task) -> Error {
     Error::SideFile {
