@@ -72,7 +72,9 @@ pub trait Task: Sized + Send {
     fn fit(&mut self, session: &Session) -> Result<()>;
 
     /// The most items that go through the graph at once.
-    fn max_batch(&self) -> usize;
+    fn max_batch(&self) -> usize {
+        1
+    }
 
     /// A size by which items of one batch should be alike; batches are filled in its order.
     fn length(&self, _item: Self::Item<'_>) -> usize {

@@ -79,10 +79,6 @@ impl Task for Classify {
         self.pixels.fit(session)
     }
 
-    fn max_batch(&self) -> usize {
-        1
-    }
-
     fn preprocess(
         &self,
         images: &[ImageView<'_>],

@@ -116,10 +116,6 @@ impl Task for Detect {
         }
     }
 
-    fn max_batch(&self) -> usize {
-        1
-    }
-
     fn preprocess(
         &self,
         images: &[ImageView<'_>],

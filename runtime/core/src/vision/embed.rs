@@ -52,10 +52,6 @@ impl Task for Embed {
         self.pixels.fit(session)
     }
 
-    fn max_batch(&self) -> usize {
-        1
-    }
-
     fn preprocess(
         &self,
         images: &[ImageView<'_>],
