@@ -1,6 +1,6 @@
 //! Layers over pictures and feature maps: N×C×H×W.
 
-// Until the families that use them have landed.
+// Until the families that use the rest have landed.
 #![allow(dead_code)]
 
 use bevel_onnx::{Attribute, DType, Dim, Tensor};
@@ -32,6 +32,8 @@ enum Groups {
     Count(usize),
     /// One a channel.
     Channels,
+    /// As many as the inputs of each filter ask for.
+    Weight,
 }
 
 /// Zeros around a map.
@@ -79,6 +81,12 @@ impl<'a> Conv2d<'a> {
         Self { groups, ..self }
     }
 
+    /// In as many groups as the weight is made for.
+    pub const fn grouped(self) -> Self {
+        let groups = Groups::Weight;
+        Self { groups, ..self }
+    }
+
     /// Zeros at the top, left, bottom and right.
     pub const fn padding(self, pixels: [usize; 4]) -> Self {
         let padding = Padding::Pixels(pixels);
@@ -116,6 +124,13 @@ impl Net<'_> {
         Map { value, channels }
     }
 
+    /// Outputs, inputs of each group, height and width of the filters of a convolution; 1 where the
+    /// weight is missing, which [`Weights::finish`](crate::weights::Weights::finish) reports.
+    pub fn filters(&self, name: &str) -> [usize; 4] {
+        let shape = self.weights.shape(name).unwrap_or_default();
+        shape.try_into().unwrap_or([1; 4])
+    }
+
     /// A `Conv2d`, its bias where the checkpoint has one, and the batch normalisation behind it, as
     /// one node.
     pub fn conv2d(&mut self, x: &Map, name: &str, conv: Conv2d<'_>) -> Result<Map, Error> {
@@ -134,6 +149,7 @@ impl Net<'_> {
             Groups::Count(groups) => groups,
             Groups::Channels if x.channels == 0 => outputs,
             Groups::Channels => x.channels,
+            Groups::Weight => (x.channels / per_group.max(1)).max(1),
         };
         let expected = match x.channels {
             0 => per_group,
