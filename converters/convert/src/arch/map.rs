@@ -24,6 +24,7 @@ pub(super) struct Conv2d<'a> {
     dilation: usize,
     groups: Groups,
     padding: Padding,
+    before: Option<[&'a [f32]; 2]>,
     norm: Option<Norm<'a>>,
 }
 
@@ -59,6 +60,7 @@ impl<'a> Conv2d<'a> {
         dilation: 1,
         groups: Groups::Count(1),
         padding: Padding::Half,
+        before: None,
         norm: None,
     };
 
@@ -91,6 +93,12 @@ impl<'a> Conv2d<'a> {
     pub const fn padding(self, pixels: [usize; 4]) -> Self {
         let padding = Padding::Pixels(pixels);
         Self { padding, ..self }
+    }
+
+    /// Behind `scale·x + shift` of each channel, for one group without zeros around the map.
+    pub const fn behind(self, scale: &'a [f32], shift: &'a [f32]) -> Self {
+        let before = Some([scale, shift]);
+        Self { before, ..self }
     }
 
     /// Batch normalisation behind it.
@@ -162,6 +170,11 @@ impl Net<'_> {
             true => Some(self.weights.take_f32(&bias, &[outputs])?),
             false => None,
         };
+        if let Some(before) = conv.before {
+            let (folded, shift) = absorb(&weight, bias, before, outputs);
+            weight = folded;
+            bias = Some(shift);
+        }
         if let Some(norm) = conv.norm {
             let (folded, shift) = self.fold(&weight, bias, norm, outputs)?;
             weight = folded;
@@ -325,6 +338,36 @@ impl Net<'_> {
         let value = self.graph.node("Gemm", &inputs, [("transB", 1.into())]);
         Ok((value, outputs))
     }
+}
+
+/// `w·(scale·x + shift) + b` as one weight and one bias.
+fn absorb(
+    weight: &Tensor,
+    bias: Option<Vec<f32>>,
+    [scale, shift]: [&[f32]; 2],
+    outputs: usize,
+) -> (Tensor, Vec<f32>) {
+    let mut bias = bias.unwrap_or_else(|| vec![0.0; outputs]);
+    let mut elements = weight.as_f32().unwrap_or_default().into_owned();
+    let per_filter = elements.len().checked_div(outputs).unwrap_or(0).max(1);
+    let per_channel = per_filter.checked_div(scale.len()).unwrap_or(0).max(1);
+    for (filter, bias) in elements.chunks_exact_mut(per_filter).zip(&mut bias) {
+        let mut sum = f64::from(*bias);
+        let channels = filter
+            .chunks_exact_mut(per_channel)
+            .zip(scale.iter().zip(shift));
+        for (pixels, (scale, shift)) in channels {
+            for w in pixels {
+                sum += f64::from(*w) * f64::from(*shift);
+                *w *= scale;
+            }
+        }
+        *bias = sum as f32;
+    }
+    (
+        Tensor::f32(weight.name.clone(), &weight.dims, elements),
+        bias,
+    )
 }
 
 fn pair(n: usize) -> Attribute {

@@ -16,6 +16,7 @@ mod electra;
 mod gpt2;
 mod heads;
 mod image;
+mod inception;
 mod inverted;
 mod layers;
 mod llama;
@@ -142,7 +143,7 @@ pub(crate) struct Family {
 }
 
 /// Word vectors go first: a `config.json` that lies beside them says nothing about them.
-static FAMILIES: [Family; 25] = [
+static FAMILIES: [Family; 26] = [
     vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
@@ -153,6 +154,7 @@ static FAMILIES: [Family; 25] = [
     efficientnet_lite::FAMILY,
     electra::FAMILY,
     gpt2::FAMILY,
+    inception::FAMILY,
     llama::LLAMA,
     llama::MISTRAL,
     mobilenet::V2,
