@@ -35,6 +35,8 @@ pub(super) struct Classifier<'a> {
     task: Task,
     /// Whether the graph ends in logits.
     head: bool,
+    /// How the outputs without a head become one vector.
+    pub pooling: Pooling,
     /// What the checkpoint or the user calls it, where torchvision knows the name.
     pub model: Option<&'static Model>,
 }
@@ -51,7 +53,16 @@ impl<'a> Classifier<'a> {
         head: &[&str],
     ) -> Result<Self, Error> {
         let has = |layer: &&str| source.checkpoint.contains(&format!("{layer}.weight"));
-        let has_head = head.iter().any(has);
+        Self::with(family, source, options, head.iter().any(has))
+    }
+
+    /// As above, for one that `has_head` or not.
+    pub fn with(
+        family: &'static str,
+        source: &'a Source,
+        options: &'a Options,
+        has_head: bool,
+    ) -> Result<Self, Error> {
         let known = match has_head {
             true => &[Task::Classify, Task::Embed, Task::Tensors][..],
             false => &[Task::Embed, Task::Tensors],
@@ -74,6 +85,7 @@ impl<'a> Classifier<'a> {
             options,
             task,
             head: has_head && task != Task::Embed,
+            pooling: Pooling::Graph,
             model: models.filter_map(torchvision::model).next(),
         })
     }
@@ -183,7 +195,7 @@ impl<'a> Classifier<'a> {
         built.input = Input::Image(image);
         if !self.head {
             built.decode = Decode::Embed(EmbedSpec {
-                pooling: Pooling::Graph,
+                pooling: self.pooling,
                 normalize: true,
             });
             return Ok(built);

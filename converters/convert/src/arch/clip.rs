@@ -256,6 +256,7 @@ impl Tower {
             hidden: self.hidden,
             heads: self.heads,
             inner: self.inner,
+            biased: true,
             norm_epsilon: self.norm_epsilon,
             activation: self.activation,
         };

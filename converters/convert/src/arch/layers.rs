@@ -198,7 +198,18 @@ impl<'a> Net<'a> {
 
     /// `x·Wᵀ` from a PyTorch `Linear` without bias.
     pub fn product(&mut self, x: &str, name: &str, size: [usize; 2]) -> Result<String, Error> {
-        let weight = self.matrix(&format!("{name}.weight"), size, 1.0)?;
+        self.product_scaled(x, name, size, 1.0)
+    }
+
+    /// `factor · x·Wᵀ`, the factor multiplied into the weight.
+    pub fn product_scaled(
+        &mut self,
+        x: &str,
+        name: &str,
+        size: [usize; 2],
+        factor: f32,
+    ) -> Result<String, Error> {
+        let weight = self.matrix(&format!("{name}.weight"), size, factor)?;
         Ok(self.graph.node("MatMul", &[x, &weight], []))
     }
 

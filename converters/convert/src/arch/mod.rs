@@ -25,6 +25,7 @@ mod mobilenet;
 mod moonshine;
 mod mpnet;
 mod nearest;
+mod patches;
 mod resnet;
 mod roberta;
 mod rotary;
@@ -36,6 +37,7 @@ mod torchvision;
 mod transformer;
 mod vectors;
 mod vgg;
+mod vit;
 mod wav2vec2;
 mod wavenet;
 mod whisper;
@@ -143,7 +145,7 @@ pub(crate) struct Family {
 }
 
 /// Word vectors go first: a `config.json` that lies beside them says nothing about them.
-static FAMILIES: [Family; 26] = [
+static FAMILIES: [Family; 27] = [
     vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
@@ -166,6 +168,7 @@ static FAMILIES: [Family; 26] = [
     resnet::FAMILY,
     roberta::FAMILY,
     vgg::FAMILY,
+    vit::FAMILY,
     wav2vec2::HUBERT,
     wav2vec2::WAV2VEC2,
     wavenet::FAMILY,
