@@ -138,7 +138,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         activation,
         gate: gate(activation),
     };
-    network.classifier(weights, classifier, (image, None), head)
+    network.classifier(weights, classifier, image, head)
 }
 
 /// The variant of a name, else the one with as many blocks, and of those the nearest in width.
@@ -202,5 +202,5 @@ fn of_transformers(
     let head = &["classifier"];
     let classifier = Classifier::new(NAME, source, options, head)?;
     let image = classifier.image(Preset::USUAL)?;
-    network.classifier(weights, classifier, (image, None), head)
+    network.classifier(weights, classifier, image, head)
 }

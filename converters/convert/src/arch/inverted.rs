@@ -79,34 +79,40 @@ impl Network {
         &self,
         weights: Weights<'_>,
         classifier: Classifier<'_>,
-        (image, side): (ImageInput, Option<usize>),
+        image: ImageInput,
         head: &[&str],
     ) -> Result<Built, Error> {
         let input = classifier.input_name();
-        let (mut net, map) = self.build(&weights, classifier.family, input, side)?;
+        let side = image.width as usize;
+        let blocks = self.blocks.iter().map(|(_, block)| block.border);
+        let padded = blocks.chain([self.border]).any(|border| border == Border::Same);
+        let size = match padded {
+            true => Some([side; 2]),
+            false => classifier.size(&image),
+        };
+        let (mut net, map) = self.build(&weights, classifier.family, input, (side, size))?;
         let classes = classifier.end(&mut net, &map, head, self.activation)?;
         let graph = net.graph;
         let unused = weights.finish(|name| classifier.needless(name, head))?;
         classifier.built(graph, unused, classes, image)
     }
 
-    /// The graph from the input to the last feature map; `side` is the height and the width of the
-    /// pictures where padding depends on it, else they are free.
+    /// The graph from the input to the last feature map, for pictures of `side`², of which the graph
+    /// knows the `size` or leaves it free.
     fn build<'a>(
         &self,
         weights: &'a Weights<'a>,
         graph: &str,
         input: &str,
-        side: Option<usize>,
+        (side, size): (usize, Option<[usize; 2]>),
     ) -> Result<(Net<'a>, Map), Error> {
         let mut trunk = Trunk {
             net: Net::new(graph, weights),
             norm_epsilon: self.norm_epsilon,
             gate: self.gate,
-            side: side.unwrap_or_default(),
+            side,
         };
         let [_, channels, ..] = trunk.net.filters(&format!("{}.weight", self.first[0]));
-        let size = side.map(|side| [side; 2]);
         let pixels = trunk.net.picture(input, channels, size);
         let layer = |trunk: &mut Trunk<'_>, x: &Map, names: &[String; 2], stride| {
             trunk.net.graph.set_scope(&names[0]);

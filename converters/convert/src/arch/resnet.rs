@@ -136,7 +136,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
             next: "the 7×7 of torchvision and transformers are".into(),
         });
     }
-    let pixels = net.picture(classifier.input_name(), channels, None);
+    let pixels = net.picture(classifier.input_name(), channels, classifier.size(&image));
     let map = trunk(&mut net, &pixels, &names, &style)?;
     let classes = classifier.end(&mut net, &map, head, style.activation)?;
     let graph = net.graph;

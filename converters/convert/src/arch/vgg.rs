@@ -63,6 +63,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         layers: layers(source)?,
         linears: &linears,
         side: image.width as usize,
+        size: classifier.size(&image),
     };
     let (graph, classes) = network.build(&weights, &classifier)?;
     let unused = weights.finish(|name| classifier.needless(name, &linears))?;
@@ -117,6 +118,8 @@ struct Network<'a> {
     linears: &'a [&'a str],
     /// H = W of the pictures.
     side: usize,
+    /// Both, where they are to be fixed in any case.
+    size: Option<[usize; 2]>,
 }
 
 impl Network<'_> {
@@ -130,6 +133,7 @@ impl Network<'_> {
             layers,
             linears,
             side,
+            size,
         } = self;
         let mut net = Net::new(NAME, weights);
         let [first, last] = [layers.first(), layers.last()].map(|layer| {
@@ -142,7 +146,7 @@ impl Network<'_> {
         ));
         let grid = (inputs / last[0].max(1)).isqrt();
         let free = grid == 1 || !classifier.has_head();
-        let size = (!free).then_some([*side; 2]);
+        let size = if free { *size } else { Some([*side; 2]) };
         let mut x = net.picture(classifier.input_name(), first[1], size);
         let mut map_side = *side;
         for layer in layers {
