@@ -62,7 +62,10 @@ fn a_picture_shows_what_torchvision_says() {
             assert_eq!(found["label"], expected["label"], "{name}");
             assert_eq!(found["index"], expected["index"], "{name}");
             let [found, expected] = [found, expected].map(|row| row["score"].as_f64().unwrap());
-            assert!((found - expected).abs() <= 1e-3, "{name}: {found} for {expected}");
+            assert!(
+                (found - expected).abs() <= 1e-3,
+                "{name}: {found} for {expected}"
+            );
         }
     }
 }

@@ -28,6 +28,9 @@ use crate::{Error, Options, labels};
 /// How many labels are answered.
 const TOP_K: usize = 5;
 
+/// How many classes ImageNet has. Others may have as many, so its names are not taken for granted.
+const IMAGENET_CLASSES: usize = 1000;
+
 /// A checkpoint of a classifier, and what is wanted of it.
 pub(super) struct Classifier<'a> {
     pub family: &'static str,
@@ -222,9 +225,14 @@ impl<'a> Classifier<'a> {
             },
         };
         if labels.is_none() {
+            let imagenet = match classes {
+                IMAGENET_CLASSES => {
+                    "; for ImageNet's, with --labels models/classify/imagenet-1k.txt"
+                }
+                _ => "",
+            };
             built.notes.push(format!(
-                "the {classes} classes of this {} have no names; give them with --labels",
-                self.family
+                "the {classes} classes have no names; give them with --labels{imagenet}"
             ));
         }
         built.decode = Decode::Classify(ClassifySpec {
@@ -259,3 +267,6 @@ pub(super) fn logits(
     net.graph.output(&x, "logits", DType::F32, dims);
     Ok(width)
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,7 +85,9 @@ impl Network {
         let input = classifier.input_name();
         let side = image.width as usize;
         let blocks = self.blocks.iter().map(|(_, block)| block.border);
-        let padded = blocks.chain([self.border]).any(|border| border == Border::Same);
+        let padded = blocks
+            .chain([self.border])
+            .any(|border| border == Border::Same);
         let size = match padded {
             true => Some([side; 2]),
             false => classifier.size(&image),

@@ -152,6 +152,11 @@ impl Net<'_> {
                 channels: 0,
             });
         };
+        if [outputs, per_group, h, w].contains(&0) {
+            // Without elements it says nothing about its size, which may be any.
+            self.weights
+                .take(&weight, &[outputs, per_group, h, w].map(|n| n.max(1)))?;
+        }
         let kernel = [h, w];
         let groups = match conv.groups {
             Groups::Count(groups) => groups,

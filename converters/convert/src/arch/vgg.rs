@@ -37,6 +37,9 @@ const NAME: &str = "vgg";
 
 const NORM_EPSILON: f64 = 1e-5;
 
+/// Side of the largest map that a head is believed to take; 7 is usual.
+const MAX_GRID: usize = 128;
+
 /// Halves a map.
 const POOL: Pool = Pool {
     kernel: 2,
@@ -145,6 +148,13 @@ impl Network<'_> {
             linears.first().unwrap_or(&"classifier.0")
         ));
         let grid = (inputs / last[0].max(1)).isqrt();
+        if grid > MAX_GRID {
+            return Err(Error::Unsupported {
+                family: NAME,
+                what: format!("a head over a map of {grid}×{grid}"),
+                next: format!("up to {MAX_GRID}×{MAX_GRID} are"),
+            });
+        }
         let free = grid == 1 || !classifier.has_head();
         let size = if free { *size } else { Some([*side; 2]) };
         let mut x = net.picture(classifier.input_name(), first[1], size);
