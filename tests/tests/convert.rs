@@ -31,8 +31,10 @@ fn bert_cases() -> Option<Vec<PathBuf>> {
 }
 
 /// Set and beginning of the names of golden checkpoints that are converted and verified.
-const CONVERTED: [(&str, &str); 13] = [
+const CONVERTED: [(&str, &str); 15] = [
     ("multimodal", "clip"),
+    ("other", "lstm"),
+    ("other", "neumf"),
     ("speech", "deepspeech"),
     ("speech", "hubert"),
     ("speech", "moonshine"),

@@ -4,6 +4,7 @@ mod albert;
 mod bert;
 mod cache;
 mod causal;
+mod chain;
 mod clip;
 mod conv;
 mod cross;
@@ -16,9 +17,13 @@ mod heads;
 mod image;
 mod layers;
 mod llama;
+mod lstm_forecast;
 mod moonshine;
 mod mpnet;
 mod nearest;
+mod neumf;
+mod nonlinear;
+mod recurrent;
 mod roberta;
 mod rotary;
 mod settings;
@@ -134,7 +139,7 @@ pub(crate) struct Family {
 }
 
 /// Word vectors go first: a `config.json` that lies beside them says nothing about them.
-static FAMILIES: [Family; 20] = [
+static FAMILIES: [Family; 22] = [
     vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
@@ -146,8 +151,10 @@ static FAMILIES: [Family; 20] = [
     gpt2::FAMILY,
     llama::LLAMA,
     llama::MISTRAL,
+    lstm_forecast::FAMILY,
     moonshine::FAMILY,
     mpnet::FAMILY,
+    neumf::FAMILY,
     llama::QWEN2,
     llama::QWEN3,
     roberta::FAMILY,
