@@ -18,6 +18,8 @@ mod image;
 mod layers;
 mod llama;
 mod lstm_forecast;
+mod mlp;
+mod mlp_policy;
 mod moonshine;
 mod mpnet;
 mod nearest;
@@ -138,8 +140,9 @@ pub(crate) struct Family {
     pub build: fn(&Source, &Options) -> Result<Built, Error>,
 }
 
-/// Word vectors go first: a `config.json` that lies beside them says nothing about them.
-static FAMILIES: [Family; 22] = [
+/// Word vectors go first: a `config.json` that lies beside them says nothing about them. Layers of no
+/// particular model go last.
+static FAMILIES: [Family; 24] = [
     vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
@@ -152,6 +155,7 @@ static FAMILIES: [Family; 22] = [
     llama::LLAMA,
     llama::MISTRAL,
     lstm_forecast::FAMILY,
+    mlp_policy::FAMILY,
     moonshine::FAMILY,
     mpnet::FAMILY,
     neumf::FAMILY,
@@ -162,6 +166,7 @@ static FAMILIES: [Family; 22] = [
     wav2vec2::WAV2VEC2,
     wavenet::FAMILY,
     whisper::FAMILY,
+    mlp::FAMILY,
 ];
 
 /// The family of a checkpoint: the one the user named, or the first that recognises it.
