@@ -59,11 +59,15 @@ def save(folder: Path, model: nn.Module, lot: random.Random) -> None:
     model.float()
 
 
-def perceptron(sizes: list[int], between, bias: bool = True) -> nn.Sequential:
-    layers = []
-    for inputs, outputs in zip(sizes, sizes[1:]):
-        layers += [nn.Linear(inputs, outputs, bias=bias), between()]
-    return nn.Sequential(*layers[:-1])
+def perceptron(sizes: list[int], between, norm: str = "") -> nn.Sequential:
+    """Layers with `between` between them, and batch norms before or after it where `norm` says so."""
+    layers = [nn.BatchNorm1d(sizes[0])] * (norm == "first")
+    for i, (inputs, outputs) in enumerate(zip(sizes, sizes[1:])):
+        layers.append(nn.Linear(inputs, outputs))
+        if i + 2 < len(sizes):
+            layers += [nn.BatchNorm1d(outputs)] * (norm == "before") + [between(), nn.Dropout(0.1)]
+            layers += [nn.BatchNorm1d(outputs)] * (norm == "after")
+    return nn.Sequential(*layers)
 
 
 @torch.inference_mode()
@@ -275,7 +279,7 @@ def mlp(folder: Path, _: str, lot: random.Random, generator: torch.Generator) ->
     activation = lot.choice(list(ACTIVATIONS))
     between, arguments = ACTIVATIONS[activation], list(PLAIN)
     if kind == "sequence":
-        model = perceptron(sizes, between)
+        model = perceptron(sizes, between, lot.choice(["", "", "first", "before", "after"]))
         if lot.random() < 0.3:
             model = nn.Sequential(nn.Flatten(), model)
     elif kind.startswith("names"):

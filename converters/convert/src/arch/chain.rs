@@ -84,6 +84,7 @@ pub(super) fn sizes<'a>(
     let (mut sizes, mut biases) = (Sizes::new(), Vec::new());
     for name in names {
         match (name.rsplit_once('.')?, weights.shape(name)?) {
+            (_, shape) if shape.contains(&0) => return None,
             ((layer, "weight"), [outputs, inputs]) => {
                 sizes.insert(layer.to_owned(), [*inputs, *outputs]);
             }
@@ -151,8 +152,8 @@ pub(super) fn follow(sizes: &Sizes, order: &[String]) -> bool {
     order.len() == sizes.len() && unique.len() == order.len() && order.iter().all(fits)
 }
 
-/// A name with its numbers taken out.
-fn stem(name: &str) -> (String, Vec<u64>) {
+/// A name with its numbers taken out, and these.
+pub(super) fn stem(name: &str) -> (String, Vec<u64>) {
     let (mut stem, mut numbers, mut inside) = (String::new(), Vec::new(), false);
     for c in name.chars() {
         match (c.to_digit(10), inside, numbers.last_mut()) {

@@ -17,14 +17,15 @@
 //! | `output` | `softmax`, `log_softmax`, or as `activation` | the last layer as it is |
 //!
 //! A model that was pickled whole (`torch.save(model, f)`) tells it where it is an `nn.Sequential`, or has
-//! one that holds all weights: see [`modules`]. Batch norms are folded into the layers beside them.
+//! one that holds all weights: see [`modules`]. Batch norms are folded into the layers beside them; where
+//! those of a state dict stand, [`named`] says.
 
 mod flow;
 mod modules;
+mod named;
 
 use bevel_onnx::{DType, Dim, Graph};
 
-use super::chain::{self, Order, Sizes};
 use super::layers::Net;
 use super::nonlinear::Nonlinear;
 use crate::arch::{Built, Family, model};
@@ -61,10 +62,8 @@ fn recognises(source: &Source) -> bool {
     if let Pickled::Steps { steps, .. } = modules::read(source.checkpoint.object()) {
         return steps.iter().any(|step| matches!(step, Step::Linear(_)));
     }
-    let weights = Weights::new(&source.checkpoint, NAME);
-    let biased = weights.names().any(|name| name.ends_with(".bias"));
-    let sizes = chain::sizes(&weights, weights.names());
-    biased && sizes.is_some_and(|sizes| chain::order(&sizes) != Order::None)
+    // A library that calls its models by name has more to say about them than their layers.
+    source.model_type().is_none() && named::recognises(&Weights::new(&source.checkpoint, NAME))
 }
 
 fn build(source: &Source, options: &Options) -> Result<Built, Error> {
@@ -97,7 +96,9 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
             });
         }
         Pickled::Nothing { nonlinear } => {
-            if activation.is_none() {
+            let between = activation.or(nonlinear).unwrap_or(Nonlinear::RELU);
+            let steps = named::steps(&weights, layers, between)?;
+            if activation.is_none() && steps.contains(&Step::Nonlinear(between)) {
                 let what = match nonlinear {
                     Some(_) => "is that of the model's only module of the kind",
                     None => "is assumed to be ReLU: weights do not tell it",
@@ -106,11 +107,10 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
                     "the activation between layers {what}; else --set activation=…"
                 ));
             }
-            let between = activation.or(nonlinear).unwrap_or(Nonlinear::RELU);
-            let order = order(&weights, layers)?;
-            let steps = order.into_iter().map(Step::Linear);
-            let steps = steps.flat_map(|layer| [Step::Nonlinear(between), layer]);
-            steps.skip(1).collect()
+            if steps.iter().any(|step| matches!(step, Step::BatchNorm(..))) {
+                notes.push(named::NORMS_ASSUMED.into());
+            }
+            steps
         }
     };
     steps.extend(end.map(|end| match end {
@@ -135,58 +135,6 @@ const SHARES: [(&str, End); 2] = [
     ("softmax", End::Shares("Softmax")),
     ("log_softmax", End::Shares("LogSoftmax")),
 ];
-
-/// Names of the layers in order: those that the user gave, or the only order there is.
-fn order(weights: &Weights<'_>, given: Option<&str>) -> Result<Vec<String>, Error> {
-    let unsupported = |what: &str, next: String| Error::Unsupported {
-        family: NAME,
-        what: what.into(),
-        next,
-    };
-    let Some(sizes) = chain::sizes(weights, weights.names()) else {
-        let next = "weights and biases of Linear layers are".into();
-        return Err(unsupported("a checkpoint with other tensors", next));
-    };
-    if let Some(given) = given {
-        let order: Vec<String> = given
-            .split(',')
-            .map(|name| name.trim().to_owned())
-            .collect();
-        return match chain::follow(&sizes, &order) {
-            true => Ok(order),
-            false => Err(Error::Request(format!(
-                "--set layers={given}: expected all layers, each to take what the one before it \
-                 gives: {}",
-                list(&sizes)
-            ))),
-        };
-    }
-    match chain::order(&sizes) {
-        Order::Known(order) => Ok(order),
-        Order::Several => Err(Error::Request(format!(
-            "the layers fit together in several ways, name them in order with --set layers=A,B,…: {}",
-            list(&sizes)
-        ))),
-        Order::None => {
-            let next = format!(
-                "layers that follow one another are; there are {}",
-                list(&sizes)
-            );
-            Err(unsupported("layers that do not fit together", next))
-        }
-    }
-}
-
-fn list(sizes: &Sizes) -> String {
-    const SHOWN: usize = 16;
-    let layers = sizes.iter().take(SHOWN);
-    let layers = layers.map(|(name, [inputs, outputs])| format!("{name} ({inputs} to {outputs})"));
-    let more = match sizes.len() > SHOWN {
-        true => format!(" and {} more", sizes.len() - SHOWN),
-        false => String::new(),
-    };
-    layers.collect::<Vec<_>>().join(", ") + &more
-}
 
 fn network(weights: &Weights<'_>, steps: &[Step]) -> Result<Graph, Error> {
     let mut net = Net::new(NAME, weights);

@@ -105,6 +105,17 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         what: "a policy of these names".into(),
         next: "MlpPolicy of PPO, A2C, DQN, SAC, TD3 and DDPG is".into(),
     })?;
+    // A flat observation needs no weights before the layers.
+    if let Some(name) = weights
+        .names()
+        .find(|name| name.contains("features_extractor."))
+    {
+        return Err(Error::Unsupported {
+            family: NAME,
+            what: format!("a policy over pictures or several observations (`{name}`)"),
+            next: "MlpPolicy over one flat observation is".into(),
+        });
+    }
     let mut notes = Vec::new();
     let between = nonlinear(source, algorithm, &mut notes)?;
     let outputs = outputs(source, &weights, algorithm, &mut notes);

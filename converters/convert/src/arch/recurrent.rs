@@ -61,11 +61,12 @@ impl Recurrence {
     pub fn read(weights: &Weights<'_>, module: &str) -> Option<Self> {
         let of = |part: &str| weights.shape(&format!("{module}{part}_l0"));
         let projection = of("weight_hr");
-        let [rows, state] = *of("weight_hh")? else {
+        let &[rows, state] = of("weight_hh")? else {
             return None;
         };
         let hidden = projection.map_or(Some(state), |p| p.get(1).copied())?;
         let cell = match (rows.checked_div(hidden)?, rows.checked_rem(hidden)?) {
+            _ if state == 0 => return None,
             (1, 0) => Cell::Rnn("Tanh"),
             (3, 0) => Cell::Gru,
             (4, 0) => Cell::Lstm,
