@@ -34,8 +34,11 @@ fn bert_cases() -> Option<Vec<PathBuf>> {
 }
 
 /// Set and beginning of the names of golden checkpoints that are converted and verified.
-const CONVERTED: [(&str, &str); 13] = [
+const CONVERTED: [(&str, &str); 16] = [
     ("multimodal", "clip"),
+    ("other", "lstm"),
+    ("other", "mlp"),
+    ("other", "neumf"),
     ("speech", "deepspeech"),
     ("speech", "hubert"),
     ("speech", "moonshine"),

@@ -16,7 +16,6 @@ pub(crate) struct Set {
     asked: RefCell<BTreeSet<&'static str>>,
 }
 
-#[allow(dead_code, reason = "the families that ask follow")]
 impl Set {
     pub fn new(given: &BTreeMap<String, String>) -> Self {
         Self {
@@ -35,6 +34,7 @@ impl Set {
     ///
     /// # Errors
     /// [`Error::Request`] for anything else.
+    #[allow(dead_code, reason = "for `image_size` of the vision families")]
     pub fn size(&self, key: &'static str) -> Result<Option<usize>, Error> {
         let Some(text) = self.text(key) else {
             return Ok(None);

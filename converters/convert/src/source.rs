@@ -19,8 +19,13 @@ const WEIGHT_FILES: [&str; 6] = [
     "model.pth",
 ];
 
-/// Endings of weights files under other names, and of word vectors, which are looked for after them.
-const ENDINGS: [&[&str]; 2] = [&["safetensors", "pth", "pt", "bin"], &["vec", "txt"]];
+/// Endings of weights files under other names, of word vectors, which are looked for after them, and of
+/// agents of stable-baselines3.
+const ENDINGS: [&[&str]; 3] = [
+    &["safetensors", "pth", "pt", "bin"],
+    &["vec", "txt"],
+    &["zip"],
+];
 
 /// What `bevel verify` compares with lies beside the weights, and is none.
 const RECORDING: &str = "io.safetensors";
@@ -143,6 +148,14 @@ mod tests {
             Case {
                 files: &["vocab.txt", "best.pt"],
                 expected: Ok("best.pt"),
+            },
+            Case {
+                files: &["vectors.zip", "vectors.txt"],
+                expected: Ok("vectors.txt"),
+            },
+            Case {
+                files: &["agent.zip", "config.json"],
+                expected: Ok("agent.zip"),
             },
             Case {
                 files: &["a.pt", "b.bin"],

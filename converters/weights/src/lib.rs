@@ -5,7 +5,9 @@
 //!   are touched;
 //! - PyTorch `.pt`, `.pth`, `.bin`, a state dict or a whole pickled module, also from before version
 //!   1.6: the pickle is parsed, **nothing in it is executed**, and contiguous tensors point into the
-//!   map. [`Checkpoint::object`] gives what else the pickle holds, say class names and strides;
+//!   map. [`Checkpoint::object`] gives what else the pickle holds, say class names and strides. The
+//!   `.zip` of stable-baselines3 is read as the `policy.pth` inside, and [`Checkpoint::settings`]
+//!   gives the JSON beside it;
 //! - shards of either behind an index, `model.safetensors.index.json` or
 //!   `pytorch_model.bin.index.json`;
 //! - CTranslate2 `model.bin`, as faster-whisper has it: zero copies, aliases share their bytes, and
@@ -81,6 +83,7 @@ pub struct Checkpoint {
     words: Option<Words>,
     tensors: Tensors,
     pickle: Option<Pickle>,
+    settings: Option<serde_json::Value>,
 }
 
 /// The layout of tensors that a CTranslate2 file declares.
@@ -162,14 +165,14 @@ impl Checkpoint {
     /// `stream` gives the same bytes from their beginning.
     fn read(path: &Path, bytes: Bytes, stream: &mut dyn BufRead) -> Result<Self, Error> {
         let format = sniff::sniff(path, &bytes)?;
-        let (mut spec, mut pickle, mut words) = (None, None, None);
+        let (mut spec, mut pickle, mut settings, mut words) = (None, None, None, None);
         let tensors = match format {
             Format::Safetensors => safetensors::read(path, &bytes)?,
             Format::Index => shards::read(path, &bytes)?,
             Format::Pytorch => {
-                let (tensors, whole) = pytorch::read(path, &bytes)?;
-                pickle = Some(whole);
-                tensors
+                let read = pytorch::read(path, &bytes)?;
+                (pickle, settings) = (Some(read.pickle), read.settings);
+                read.tensors
             }
             Format::CTranslate2 => {
                 let (declared, tensors) = ctranslate2::read(path, &bytes)?;
@@ -197,6 +200,7 @@ impl Checkpoint {
             words,
             tensors,
             pickle,
+            settings,
         })
     }
 
@@ -265,6 +269,12 @@ impl Checkpoint {
             name: name.into(),
             dtype: tensor.dtype,
         })
+    }
+
+    /// What the library that wrote the file has put beside the tensors about the model, as JSON: the
+    /// `data` of a stable-baselines3 archive. `None` for all others.
+    pub fn settings(&self) -> Option<&serde_json::Value> {
+        self.settings.as_ref()
     }
 
     /// The whole object that was pickled: settings, epochs, modules with their attributes. `None`

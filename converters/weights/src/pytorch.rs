@@ -5,10 +5,13 @@
 //! | [`archive`] | 1.6 | members of a zip archive, stored without compression |
 //! | [`stream`] | 0.1.12 | behind each other at the end of the file |
 //!
+//! `save()` of stable-baselines3 puts such a file into an archive of its own, see [`agent`].
+//!
 //! Both give the same [`Content`], and everything after that is the same: [`tensor`] turns the
 //! records of the pickle into tensors that borrow the bytes, [`state_dict`] finds the weights among
 //! the values and names them. Sources: PyTorch 2.15, `torch/serialization.py`, `torch/_utils.py`.
 
+mod agent;
 mod archive;
 mod state_dict;
 mod stream;
@@ -17,7 +20,9 @@ mod tensor;
 use std::collections::HashMap;
 use std::path::Path;
 
+use archive::Archive;
 use bytes::Bytes;
+use serde_json::Value;
 
 use crate::pickle::{Object, Pickle};
 use crate::{Error, Tensors};
@@ -35,14 +40,20 @@ struct Content {
     storages: HashMap<String, Bytes>,
 }
 
-pub(crate) fn read(path: &Path, bytes: &Bytes) -> Result<(Tensors, Pickle), Error> {
+/// What a file holds.
+pub(crate) struct Read {
+    pub tensors: Tensors,
+    pub pickle: Pickle,
+    /// What stands beside it about the model.
+    pub settings: Option<Value>,
+}
+
+pub(crate) fn read(path: &Path, bytes: &Bytes) -> Result<Read, Error> {
+    let (content, settings) = unpack(path, bytes)?;
     let Content {
         mut pickle,
         storages,
-    } = match bytes.starts_with(archive::MAGIC) {
-        true => archive::read(path, bytes)?,
-        false => stream::read(path, bytes)?,
-    };
+    } = content;
     // What a record is made from comes before it, so a parameter finds its tensor.
     for item in pickle.heap.items() {
         let Some(record) = pickle.heap.value(item).record() else {
@@ -56,7 +67,26 @@ pub(crate) fn read(path: &Path, bytes: &Bytes) -> Result<(Tensors, Pickle), Erro
         }
     }
     let tensors = state_dict::read(path, pickle.root(), &storages)?;
-    Ok((tensors, pickle))
+    Ok(Read {
+        tensors,
+        pickle,
+        settings,
+    })
+}
+
+fn unpack(path: &Path, bytes: &Bytes) -> Result<(Content, Option<Value>), Error> {
+    if !bytes.starts_with(archive::MAGIC) {
+        return Ok((stream::read(path, bytes)?, None));
+    }
+    let mut archive = Archive::open(path, bytes)?;
+    let Some(agent) = agent::read(&mut archive)? else {
+        return Ok((archive.content()?, None));
+    };
+    let content = match agent.policy.starts_with(archive::MAGIC) {
+        true => Archive::open(path, &agent.policy)?.content()?,
+        false => stream::read(path, &agent.policy)?,
+    };
+    Ok((content, agent.settings))
 }
 
 #[cfg(test)]

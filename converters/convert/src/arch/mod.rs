@@ -4,6 +4,7 @@ mod albert;
 mod bert;
 mod cache;
 mod causal;
+mod chain;
 mod clip;
 mod conv;
 mod cross;
@@ -16,10 +17,16 @@ mod heads;
 mod image;
 mod layers;
 mod llama;
+mod lstm_forecast;
 mod map;
+mod mlp;
+mod mlp_policy;
 mod moonshine;
 mod mpnet;
 mod nearest;
+mod neumf;
+mod nonlinear;
+mod recurrent;
 mod roberta;
 mod rotary;
 mod settings;
@@ -134,8 +141,9 @@ pub(crate) struct Family {
     pub build: fn(&Source, &Options) -> Result<Built, Error>,
 }
 
-/// Word vectors go first: a `config.json` that lies beside them says nothing about them.
-static FAMILIES: [Family; 20] = [
+/// Word vectors go first: a `config.json` that lies beside them says nothing about them. Layers of no
+/// particular model go last.
+static FAMILIES: [Family; 24] = [
     vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
@@ -147,8 +155,11 @@ static FAMILIES: [Family; 20] = [
     gpt2::FAMILY,
     llama::LLAMA,
     llama::MISTRAL,
+    lstm_forecast::FAMILY,
+    mlp_policy::FAMILY,
     moonshine::FAMILY,
     mpnet::FAMILY,
+    neumf::FAMILY,
     llama::QWEN2,
     llama::QWEN3,
     roberta::FAMILY,
@@ -156,6 +167,7 @@ static FAMILIES: [Family; 20] = [
     wav2vec2::WAV2VEC2,
     wavenet::FAMILY,
     whisper::FAMILY,
+    mlp::FAMILY,
 ];
 
 /// The family of a checkpoint: the one the user named, or the first that recognises it.
