@@ -81,6 +81,8 @@ pub struct Checkpoint {
     words: Option<Words>,
     tensors: Tensors,
     pickle: Option<Pickle>,
+    /// The keys that lead from the pickled object to the model.
+    wrappers: Vec<&'static str>,
 }
 
 /// The layout of tensors that a CTranslate2 file declares.
@@ -163,13 +165,14 @@ impl Checkpoint {
     fn read(path: &Path, bytes: Bytes, stream: &mut dyn BufRead) -> Result<Self, Error> {
         let format = sniff::sniff(path, &bytes)?;
         let (mut spec, mut pickle, mut words) = (None, None, None);
+        let mut wrappers = Vec::new();
         let tensors = match format {
             Format::Safetensors => safetensors::read(path, &bytes)?,
             Format::Index => shards::read(path, &bytes)?,
             Format::Pytorch => {
-                let (tensors, whole) = pytorch::read(path, &bytes)?;
-                pickle = Some(whole);
-                tensors
+                let read = pytorch::read(path, &bytes)?;
+                (pickle, wrappers) = (Some(read.pickle), read.wrappers);
+                read.tensors
             }
             Format::CTranslate2 => {
                 let (declared, tensors) = ctranslate2::read(path, &bytes)?;
@@ -197,6 +200,7 @@ impl Checkpoint {
             words,
             tensors,
             pickle,
+            wrappers,
         })
     }
 
@@ -274,12 +278,27 @@ impl Checkpoint {
     /// use bevel_weights::Checkpoint;
     /// # let path = std::path::Path::new("yolo.pt");
     /// let checkpoint = Checkpoint::open(path)?;
-    /// let model = checkpoint.object().and_then(|object| object.get("model"));
-    /// let stride = model.and_then(|model| model.attribute("stride")?.tensor());
+    /// let settings = checkpoint.object().and_then(|object| object.get("train_args"));
+    /// let size = settings.and_then(|settings| settings.get("imgsz")?.int());
     /// # Ok::<(), bevel_weights::Error>(())
     /// ```
     pub fn object(&self) -> Option<Value<'_>> {
         self.pickle.as_ref().map(Pickle::root)
+    }
+
+    /// The part of [`object`](Self::object) whose tensors these are: a dictionary of them, or a module
+    /// with its attributes.
+    ///
+    /// ```no_run
+    /// use bevel_weights::Checkpoint;
+    /// # let path = std::path::Path::new("yolo.pt");
+    /// let checkpoint = Checkpoint::open(path)?;
+    /// let stride = checkpoint.model().and_then(|model| model.attribute("stride")?.tensor());
+    /// # Ok::<(), bevel_weights::Error>(())
+    /// ```
+    pub fn model(&self) -> Option<Value<'_>> {
+        let mut wrappers = self.wrappers.iter();
+        wrappers.try_fold(self.object()?, |value, wrapper| value.get(wrapper))
     }
 }
 

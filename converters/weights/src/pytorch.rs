@@ -35,7 +35,15 @@ struct Content {
     storages: HashMap<String, Bytes>,
 }
 
-pub(crate) fn read(path: &Path, bytes: &Bytes) -> Result<(Tensors, Pickle), Error> {
+/// What a file holds.
+pub(crate) struct Read {
+    pub tensors: Tensors,
+    pub pickle: Pickle,
+    /// The keys that lead from the object to the model, whose tensors these are.
+    pub wrappers: Vec<&'static str>,
+}
+
+pub(crate) fn read(path: &Path, bytes: &Bytes) -> Result<Read, Error> {
     let Content {
         mut pickle,
         storages,
@@ -55,8 +63,12 @@ pub(crate) fn read(path: &Path, bytes: &Bytes) -> Result<(Tensors, Pickle), Erro
             *object = Object::Tensor(Box::new(tensor));
         }
     }
-    let tensors = state_dict::read(path, pickle.root(), &storages)?;
-    Ok((tensors, pickle))
+    let (tensors, wrappers) = state_dict::read(path, pickle.root(), &storages)?;
+    Ok(Read {
+        tensors,
+        pickle,
+        wrappers,
+    })
 }
 
 #[cfg(test)]

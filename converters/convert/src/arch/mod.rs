@@ -27,6 +27,7 @@ mod speech;
 mod text;
 mod text_encoder;
 mod transformer;
+mod ultralytics;
 mod vectors;
 mod wav2vec2;
 mod wavenet;
@@ -135,7 +136,7 @@ pub(crate) struct Family {
 }
 
 /// Word vectors go first: a `config.json` that lies beside them says nothing about them.
-static FAMILIES: [Family; 20] = [
+static FAMILIES: [Family; 21] = [
     vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
@@ -152,6 +153,7 @@ static FAMILIES: [Family; 20] = [
     llama::QWEN2,
     llama::QWEN3,
     roberta::FAMILY,
+    ultralytics::FAMILY,
     wav2vec2::HUBERT,
     wav2vec2::WAV2VEC2,
     wavenet::FAMILY,
