@@ -3,8 +3,11 @@
 // Helpers of a test fail it by panicking, as its body does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use bevel_onnx::Graph;
+use bevel_onnx::proto::NodeProto;
 use bevel_tests::{arg, bevel, needs, root, shared, success};
 
 /// Folders of `../shared/golden/{set}` whose names start so; the list must not be empty.
@@ -19,7 +22,8 @@ fn folders(folder: &Path, starts: &str) -> Vec<PathBuf> {
     cases.retain(|c| {
         let name = c.file_name().unwrap().to_string_lossy();
         // Cases of a front end alone have no model.
-        c.join("config.json").is_file() && name.starts_with(starts)
+        let model = ["config.json", "model.pt"].map(|file| c.join(file).is_file());
+        model.contains(&true) && name.starts_with(starts)
     });
     cases.sort();
     assert!(!cases.is_empty(), "{} has no {starts}*", folder.display());
@@ -31,7 +35,7 @@ fn bert_cases() -> Option<Vec<PathBuf>> {
 }
 
 /// Set and beginning of the names of golden checkpoints that are converted and verified.
-const CONVERTED: [(&str, &str); 13] = [
+const CONVERTED: [(&str, &str); 14] = [
     ("multimodal", "clip"),
     ("speech", "deepspeech"),
     ("speech", "hubert"),
@@ -45,6 +49,7 @@ const CONVERTED: [(&str, &str); 13] = [
     ("text", "llama"),
     ("text", "qwen2"),
     ("text", "roberta-"),
+    ("vision", "yolo"),
 ];
 
 fn convert(checkpoint: &Path, out: &Path) -> std::process::Output {
@@ -70,9 +75,38 @@ fn holds(case: &Path) {
         let bundle = out.path().join("case.bevel");
         println!("{} {form:?}", case.display());
         success(&converted(case, &bundle, &[&arguments[..], form].concat()));
+        is_clean(&bundle);
         let io = case.join("io.safetensors");
         let arguments = ["verify", arg(&bundle), "--io", arg(&io)];
         println!("{}", success(&bevel().args(arguments).output().unwrap()));
+    }
+}
+
+/// Holds the graphs of a bundle to what ours are by construction: nothing that only training needs,
+/// nothing that could have been computed while converting.
+fn is_clean(bundle: &Path) {
+    let files = std::fs::read_dir(bundle).unwrap();
+    let files = files.map(|entry| entry.unwrap().path());
+    for file in files.filter(|file| file.extension().is_some_and(|e| e == "onnx")) {
+        let graph = Graph::load(&file).unwrap();
+        let constants = graph.initializers.iter().map(|t| t.name.clone()).collect();
+        nodes_are_clean(&graph.nodes, &constants);
+    }
+}
+
+fn nodes_are_clean(nodes: &[NodeProto], constants: &HashSet<String>) {
+    for node in nodes {
+        let (name, op) = (node.name(), node.op_type());
+        let useless = ["BatchNormalization", "Constant", "Dropout", "Identity"];
+        assert!(!useless.contains(&op), "{name} is {op}");
+        let mut inputs = node.input.iter().filter(|input| !input.is_empty());
+        let folds = !node.input.is_empty() && inputs.all(|input| constants.contains(input));
+        // What is inside an `If` may be constant; whether it is reached is not.
+        assert!(!folds, "{name} ({op}) has only constant inputs");
+        for body in node.attribute.iter().flat_map(|a| &a.g) {
+            let own = body.initializer.iter().map(|t| t.name().to_owned());
+            nodes_are_clean(&body.node, &constants.iter().cloned().chain(own).collect());
+        }
     }
 }
 
