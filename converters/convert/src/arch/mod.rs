@@ -32,6 +32,7 @@ mod vectors;
 mod wav2vec2;
 mod wavenet;
 mod whisper;
+mod yolox;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -136,7 +137,7 @@ pub(crate) struct Family {
 }
 
 /// Word vectors go first: a `config.json` that lies beside them says nothing about them.
-static FAMILIES: [Family; 21] = [
+static FAMILIES: [Family; 22] = [
     vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
@@ -158,6 +159,7 @@ static FAMILIES: [Family; 21] = [
     wav2vec2::WAV2VEC2,
     wavenet::FAMILY,
     whisper::FAMILY,
+    yolox::FAMILY,
 ];
 
 /// The family of a checkpoint: the one the user named, or the first that recognises it.

@@ -278,11 +278,12 @@ fn rectangles(
     places.resize(4 * total, 0.0);
     let places = Tensor::f32("anchors", &[4, total], places);
     let strides = Tensor::f32("strides", &[total], anchors.spread());
-    let parts = b.net.i64s(&[2, 2, 2]);
     let graph = &mut b.net.graph;
     let [sums, places, strides] = [sums, places, strides].map(|tensor| graph.initializer(tensor));
     let mut boxes = graph.node("MatMul", &[&sums, &sides], []);
     if let Some(angle) = angle {
+        let parts = b.net.i64s(&[2, 2, 2]);
+        let graph = &mut b.net.graph;
         // x·cos − y·sin and y·cos + x·sin of the centre, seen from the anchor.
         let axis = || [("axis", 1.into())];
         let [center, turned, size]: [String; 3] = graph.node_of("Split", &[&boxes, &parts], axis());
@@ -293,6 +294,7 @@ fn rectangles(
         let center = graph.node("Add", &[&center, &turned], []);
         boxes = graph.node("Concat", &[&center, &size], axis());
     }
+    let graph = &mut b.net.graph;
     let boxes = graph.node("Add", &[&boxes, &places], []);
     Ok(graph.node("Mul", &[&boxes, &strides], []))
 }

@@ -105,7 +105,7 @@ pub(super) fn labels(
             .enumerate()
             .map(|(i, value)| (i as i64, name(i, value)))
             .collect(),
-        _ => (0..classes).map(|i| (i as i64, i.to_string())).collect(),
+        _ => return labels::numbers(classes, file),
     };
     names.sort();
     let names: Vec<String> = names.into_iter().map(|(_, name)| name).collect();
