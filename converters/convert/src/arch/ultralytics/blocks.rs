@@ -13,7 +13,7 @@ use crate::arch::map::{Filter, Pool};
 type Build = fn(&mut Builder<'_>, &Module<'_>, &Plane) -> Result<Plane, Error>;
 
 /// Names of classes, and what they compute.
-pub(super) const BLOCKS: [(&str, Build); 44] = [
+pub(super) const BLOCKS: [(&str, Build); 46] = [
     ("A2C2f", a2c2f),
     ("AAttn", area_attention),
     ("ABlock", ablock),
@@ -35,6 +35,7 @@ pub(super) const BLOCKS: [(&str, Build); 44] = [
     ("CIB", cib),
     ("Conv", conv),
     ("Conv2d", plain_conv),
+    ("ConvTranspose2d", patches),
     ("DWConv", conv),
     ("ELAN1", elan),
     ("GhostBottleneck", ghost_bottleneck),
@@ -58,6 +59,7 @@ pub(super) const BLOCKS: [(&str, Build); 44] = [
     ("SPPF", sppf),
     ("Sequential", sequence),
     ("Upsample", upsample),
+    ("ZeroPad2d", zeros),
 ];
 
 /// Convolution, batch normalisation (folded already in a fused model), non-linearity.
@@ -273,18 +275,35 @@ fn resnet_block(b: &mut Builder<'_>, m: &Module<'_>, x: &Plane) -> Result<Plane,
 /// Prototypes of masks, at twice the size.
 pub(super) fn proto(b: &mut Builder<'_>, m: &Module<'_>, x: &Plane) -> Result<Plane, Error> {
     let y = b.inner(m, "cv1", x)?;
-    let up = m.part("upsample")?;
-    let [kernel, stride] = [up.square("kernel_size")?, up.square("stride")?];
-    if kernel != stride || up.square("padding")? != 0 || up.size_or("groups", 1)? != 1 {
-        return Err(up.wrong("whose patches overlap"));
-    }
-    b.net.graph.set_scope(&up.name);
-    let y = Plane {
-        map: b.net.patches(&y.map, &up.name)?,
-        size: y.size.map(|n| n * stride),
-    };
+    let y = b.inner(m, "upsample", &y)?;
     let y = b.inner(m, "cv2", &y)?;
     b.inner(m, "cv3", &y)
+}
+
+/// A `ConvTranspose2d` that makes a patch of each pixel.
+fn patches(b: &mut Builder<'_>, m: &Module<'_>, x: &Plane) -> Result<Plane, Error> {
+    let [kernel, stride] = [m.square("kernel_size")?, m.square("stride")?];
+    if kernel != stride || m.square("padding")? != 0 || m.size_or("groups", 1)? != 1 {
+        return Err(m.wrong("whose patches overlap"));
+    }
+    b.net.graph.set_scope(&m.name);
+    Ok(Plane {
+        map: b.net.patches(&x.map, &m.name)?,
+        size: x.size.map(|n| n.saturating_mul(stride)),
+    })
+}
+
+/// Zeros at the left, right, top and bottom.
+fn zeros(b: &mut Builder<'_>, m: &Module<'_>, x: &Plane) -> Result<Plane, Error> {
+    let [left, right, top, bottom] = m.sizes("padding")?;
+    b.net.graph.set_scope(&m.name);
+    let pads = [0, 0, top, left, 0, 0, bottom, right].map(|n| n as i64);
+    let pads = b.net.i64s(&pads);
+    let [h, w] = x.size;
+    Ok(Plane {
+        map: b.net.with("Pad", &x.map, &[&pads]),
+        size: [h + top + bottom, w + left + right],
+    })
 }
 
 /// Convolutions of one map that are added up, RepConv and RepVGGDW: one convolution, whose filter is
@@ -305,7 +324,7 @@ fn rep_conv(b: &mut Builder<'_>, m: &Module<'_>, x: &Plane) -> Result<Plane, Err
         };
         let filter = b.filter(&conv, norm.as_ref(), x)?;
         let [height, width] = side(&filter);
-        if conv.pair("padding")? != [height / 2, width / 2] {
+        if conv.sizes("padding")? != [height / 2, width / 2] {
             return Err(conv.wrong("that is not centred"));
         }
         match &largest {

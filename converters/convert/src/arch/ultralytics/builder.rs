@@ -118,7 +118,7 @@ impl<'a> Builder<'a> {
         x: &Plane,
     ) -> Result<Plane, Error> {
         let (stride, dilation) = (conv.square("stride")?, conv.square("dilation")?);
-        let padding = conv.pair("padding")?;
+        let padding = conv.sizes("padding")?;
         let kernel = match filter.weight.dims[..] {
             [.., h, w] => [h, w],
             _ => [1; 2],

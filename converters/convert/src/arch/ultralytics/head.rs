@@ -116,10 +116,10 @@ pub(super) fn boxes(
     planes: &[Plane],
 ) -> Result<Found, Error> {
     let anchors = Anchors::new(m, picture, planes)?;
-    // Heads with a second branch, trained to give each thing one box (YOLOv10).
+    // Heads with a second branch, trained to give each thing one box (YOLOv10), answer with it where
+    // they were told to, or where fusing has left no other.
     let both = m.child("one2one_cv2")?.is_some();
-    let asked = m.flag("_end2end", false) || m.flag("end2end", m.kind() == "v10Detect");
-    let single = both && (asked || m.child("cv2")?.is_none());
+    let single = both && (m.flag("_end2end", false) || m.child("cv2")?.is_none());
     let branch = |key: &str| match single {
         true => format!("one2one_{key}"),
         false => key.to_owned(),
@@ -127,7 +127,7 @@ pub(super) fn boxes(
     let extra = match m.kind() {
         "Segment" | "Segment26" => Extra::Masks(m.size("nm")?),
         "Pose" | "Pose26" => {
-            let [count, dims] = m.pair("kpt_shape")?;
+            let [count, dims] = m.sizes("kpt_shape")?;
             if count == 0 || !(2..=3).contains(&dims) {
                 return Err(m.wrong(&format!("of `kpt_shape` {count}×{dims}")));
             }

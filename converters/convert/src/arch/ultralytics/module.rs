@@ -109,23 +109,22 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// Two sizes, of which both are meant where one is given.
-    pub fn pair(&self, key: &str) -> Result<[usize; 2], Error> {
-        let value = self.attribute(key);
-        let both = match value {
-            Some(Value::Tuple(list) | Value::List(list)) if list.len() == 2 => {
-                let part = |i: usize| list.get(i).and_then(size);
-                part(0).zip(part(1)).map(|(a, b)| [a, b])
+    /// Several sizes, of which all are meant where one is given.
+    pub fn sizes<const N: usize>(&self, key: &str) -> Result<[usize; N], Error> {
+        let sizes = match self.attribute(key) {
+            Some(Value::Tuple(list) | Value::List(list)) if list.len() == N => {
+                let all: Option<Vec<usize>> = list.iter().map(size).collect();
+                all.and_then(|all| all.try_into().ok())
             }
-            Some(value) => size(value).map(|n| [n; 2]),
+            Some(value) => size(value).map(|n| [n; N]),
             None => None,
         };
-        both.ok_or_else(|| self.wrong(&format!("without one or two whole numbers `{key}`")))
+        sizes.ok_or_else(|| self.wrong(&format!("without a whole number `{key}`, or {N}")))
     }
 
     /// A pair of equal sizes.
     pub fn square(&self, key: &str) -> Result<usize, Error> {
-        match self.pair(key)? {
+        match self.sizes(key)? {
             [a, b] if a == b => Ok(a),
             pair => Err(self.wrong(&format!("of `{key}` {pair:?}"))),
         }
