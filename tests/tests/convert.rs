@@ -34,7 +34,7 @@ fn bert_cases() -> Option<Vec<PathBuf>> {
 }
 
 /// Set and beginning of the names of golden checkpoints that are converted and verified.
-const CONVERTED: [(&str, &str); 13] = [
+const CONVERTED: [(&str, &str); 14] = [
     ("multimodal", "clip"),
     ("speech", "deepspeech"),
     ("speech", "hubert"),
@@ -48,6 +48,7 @@ const CONVERTED: [(&str, &str); 13] = [
     ("text", "llama"),
     ("text", "qwen2"),
     ("text", "roberta-"),
+    ("vision", "fasterrcnn"),
 ];
 
 fn convert(checkpoint: &Path, out: &Path) -> std::process::Output {

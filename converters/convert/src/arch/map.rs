@@ -151,9 +151,10 @@ impl Net<'_> {
             weight = folded;
             bias = Some(shift);
         }
-        let weight = self.graph.initializer(weight);
+        // Heads run over several maps share their weights.
+        let weight = self.constant(weight);
         let bias = bias.map(|bias| Tensor::f32(format!("{name}.bias"), &[outputs], bias));
-        let bias = bias.map(|bias| self.graph.initializer(bias));
+        let bias = bias.map(|bias| self.constant(bias));
         let inputs: Vec<&str> = [x.value.as_str(), &weight]
             .into_iter()
             .chain(bias.as_deref())
@@ -174,6 +175,35 @@ impl Net<'_> {
         ];
         Ok(Map {
             value: self.graph.node("Conv", &inputs, attributes),
+            channels: outputs,
+        })
+    }
+
+    /// A `ConvTranspose2d` whose kernel is as wide as its stride, so that nothing overlaps: each pixel
+    /// becomes a square.
+    pub fn spread2d(&mut self, x: &Map, name: &str) -> Result<Map, Error> {
+        let weight = format!("{name}.weight");
+        let shape = self.weights.shape(&weight).unwrap_or_default();
+        let (outputs, side) = match shape {
+            &[_, outputs, side, _] => (outputs, side),
+            _ => (0, 0),
+        };
+        let weight = self
+            .weights
+            .take(&weight, &[x.channels, outputs, side, side])?;
+        let weight = self.constant(weight);
+        let bias = format!("{name}.bias");
+        let bias = match self.weights.contains(&bias) {
+            true => Some(self.table(&bias, &[outputs])?),
+            false => None,
+        };
+        let inputs: Vec<&str> = [x.value.as_str(), &weight]
+            .into_iter()
+            .chain(bias.as_deref())
+            .collect();
+        let attributes = [("kernel_shape", pair(side)), ("strides", pair(side))];
+        Ok(Map {
+            value: self.graph.node("ConvTranspose", &inputs, attributes),
             channels: outputs,
         })
     }

@@ -20,6 +20,8 @@ mod map;
 mod moonshine;
 mod mpnet;
 mod nearest;
+mod rcnn;
+mod resnet;
 mod roberta;
 mod rotary;
 mod settings;
@@ -135,7 +137,7 @@ pub(crate) struct Family {
 }
 
 /// Word vectors go first: a `config.json` that lies beside them says nothing about them.
-static FAMILIES: [Family; 20] = [
+static FAMILIES: [Family; 22] = [
     vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
@@ -149,6 +151,8 @@ static FAMILIES: [Family; 20] = [
     llama::MISTRAL,
     moonshine::FAMILY,
     mpnet::FAMILY,
+    rcnn::FASTER,
+    rcnn::MASK,
     llama::QWEN2,
     llama::QWEN3,
     roberta::FAMILY,

@@ -1,0 +1,3 @@
+//! ResNet and its relatives.
+
+pub(super) mod body;
