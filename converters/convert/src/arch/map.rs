@@ -306,6 +306,22 @@ impl Net<'_> {
         }
     }
 
+    /// Twice as high and as wide, blended so that corners stay corners (`Upsample` in PyTorch, bilinear
+    /// with `align_corners`).
+    pub fn stretch(&mut self, x: &Map) -> Map {
+        let scales = self.f32s(&[1.0, 1.0, 2.0, 2.0]);
+        let attributes = [
+            ("coordinate_transformation_mode", "align_corners".into()),
+            ("mode", "linear".into()),
+        ];
+        Map {
+            value: self
+                .graph
+                .node("Resize", &[&x.value, "", &scales], attributes),
+            channels: x.channels,
+        }
+    }
+
     /// Another node over a map that leaves its channels: an `Add`, a `Mul`, a non-linearity.
     pub fn with(&mut self, op: &str, x: &Map, others: &[&str]) -> Map {
         let inputs: Vec<&str> = [x.value.as_str()]

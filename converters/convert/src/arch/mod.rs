@@ -29,6 +29,7 @@ mod speech;
 mod text;
 mod text_encoder;
 mod transformer;
+mod unet;
 mod vectors;
 mod wav2vec2;
 mod wavenet;
@@ -137,7 +138,7 @@ pub(crate) struct Family {
 }
 
 /// Word vectors go first: a `config.json` that lies beside them says nothing about them.
-static FAMILIES: [Family; 22] = [
+static FAMILIES: [Family; 23] = [
     vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
@@ -156,6 +157,7 @@ static FAMILIES: [Family; 22] = [
     llama::QWEN2,
     llama::QWEN3,
     roberta::FAMILY,
+    unet::FAMILY,
     wav2vec2::HUBERT,
     wav2vec2::WAV2VEC2,
     wavenet::FAMILY,
