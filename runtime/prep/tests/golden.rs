@@ -123,6 +123,7 @@ fn kept_boxes_are_torchvisions() {
                 xyxy: [0, 1, 2, 3].map(|k| boxes[i * 4 + k]),
                 class: if by_class { classes[i] as u32 } else { 0 },
                 score: scores[i],
+                prediction: i as u32,
             };
             let all: Vec<_> = (at..at + count).map(boxed).collect();
             let expected: Vec<_> = keeps[kept_at..kept_at + lengths[case]]
