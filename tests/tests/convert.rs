@@ -34,7 +34,7 @@ fn bert_cases() -> Option<Vec<PathBuf>> {
 }
 
 /// Set and beginning of the names of golden checkpoints that are converted and verified.
-const CONVERTED: [(&str, &str); 15] = [
+const CONVERTED: [(&str, &str); 16] = [
     ("multimodal", "clip"),
     ("speech", "deepspeech"),
     ("speech", "hubert"),
@@ -49,6 +49,7 @@ const CONVERTED: [(&str, &str); 15] = [
     ("text", "qwen2"),
     ("text", "roberta-"),
     ("vision", "fasterrcnn"),
+    ("vision", "maskrcnn"),
     ("vision", "unet"),
 ];
 
