@@ -34,7 +34,7 @@ fn bert_cases() -> Option<Vec<PathBuf>> {
 }
 
 /// Set and beginning of the names of golden checkpoints that are converted and verified.
-const CONVERTED: [(&str, &str); 16] = [
+const CONVERTED: [(&str, &str); 23] = [
     ("multimodal", "clip"),
     ("speech", "deepspeech"),
     ("speech", "hubert"),
@@ -48,9 +48,16 @@ const CONVERTED: [(&str, &str); 16] = [
     ("text", "llama"),
     ("text", "qwen2"),
     ("text", "roberta-"),
+    ("vision", "efficientnet_b0"),
     ("vision", "fasterrcnn"),
     ("vision", "maskrcnn"),
+    ("vision", "mobilenet_v2"),
+    ("vision", "mobilenet_v3_small"),
+    ("vision", "resnet18"),
+    ("vision", "resnet50"),
     ("vision", "unet"),
+    ("vision", "vgg11_bn"),
+    ("vision", "vit"),
 ];
 
 fn convert(checkpoint: &Path, out: &Path) -> std::process::Output {

@@ -1,9 +1,50 @@
-//! Label files: one label a line, in the order of the logits.
+//! Labels in the order of the logits, and files with one a line.
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::Error;
 use crate::arch::{BundleFile, Content};
+use crate::source::Source;
+
+/// Keys of `config.json` under which people list labels.
+const LISTS: [&str; 3] = ["labels", "classes", "names"];
+
+/// The labels of `config.json`: Hugging Face's `id2label`, else a list; `None` where there is neither.
+///
+/// # Errors
+/// [`Error::SideFile`] when they are not one for each class.
+pub(crate) fn of_config(source: &Source, classes: usize) -> Result<Option<Vec<String>>, Error> {
+    let config = source.config.as_ref();
+    let get = |key: &str| config.and_then(|config| config.get(key));
+    let text = |label: &Value| label.as_str().map(str::to_owned);
+    let lists = || {
+        LISTS
+            .iter()
+            .find_map(|key| Some((*key, get(key)?.as_array()?)))
+    };
+    let (key, count, names) = match get("id2label").and_then(Value::as_object) {
+        Some(map) => {
+            let name = |id: usize| map.get(&id.to_string()).and_then(text);
+            let names: Option<Vec<String>> = (0..classes).map(name).collect();
+            ("id2label", map.len(), names)
+        }
+        None => match lists() {
+            Some((key, list)) => (key, list.len(), list.iter().map(text).collect()),
+            None => return Ok(None),
+        },
+    };
+    match names {
+        Some(names) if count == classes => Ok(Some(names)),
+        _ => Err(Error::SideFile {
+            path: source.path("config.json"),
+            what: format!(
+                "{key} names {count} labels, the head has {classes}; give the right ones with --labels"
+            ),
+        }),
+    }
+}
 
 /// A file that the user gave, which must have one line for each class.
 pub(crate) fn from_file(path: &Path, name: &str, classes: usize) -> Result<BundleFile, Error> {

@@ -1,6 +1,6 @@
 //! Layers over pictures and feature maps: N×C×H×W.
 
-// Until the families that use them have landed.
+// Until the families that use the rest have landed.
 #![allow(dead_code)]
 
 use bevel_onnx::{Attribute, DType, Dim, Tensor};
@@ -24,6 +24,7 @@ pub(super) struct Conv2d<'a> {
     dilation: usize,
     groups: Groups,
     padding: Padding,
+    before: Option<[&'a [f32]; 2]>,
     norm: Option<Norm<'a>>,
 }
 
@@ -32,6 +33,8 @@ enum Groups {
     Count(usize),
     /// One a channel.
     Channels,
+    /// As many as the inputs of each filter ask for.
+    Weight,
 }
 
 /// Zeros around a map.
@@ -57,6 +60,7 @@ impl<'a> Conv2d<'a> {
         dilation: 1,
         groups: Groups::Count(1),
         padding: Padding::Half,
+        before: None,
         norm: None,
     };
 
@@ -79,10 +83,22 @@ impl<'a> Conv2d<'a> {
         Self { groups, ..self }
     }
 
+    /// In as many groups as the weight is made for.
+    pub const fn grouped(self) -> Self {
+        let groups = Groups::Weight;
+        Self { groups, ..self }
+    }
+
     /// Zeros at the top, left, bottom and right.
     pub const fn padding(self, pixels: [usize; 4]) -> Self {
         let padding = Padding::Pixels(pixels);
         Self { padding, ..self }
+    }
+
+    /// Behind `scale·x + shift` of each channel, for one group without zeros around the map.
+    pub const fn behind(self, scale: &'a [f32], shift: &'a [f32]) -> Self {
+        let before = Some([scale, shift]);
+        Self { before, ..self }
     }
 
     /// Batch normalisation behind it.
@@ -116,6 +132,13 @@ impl Net<'_> {
         Map { value, channels }
     }
 
+    /// Outputs, inputs of each group, height and width of the filters of a convolution; 1 where the
+    /// weight is missing, which [`Weights::finish`](crate::weights::Weights::finish) reports.
+    pub fn filters(&self, name: &str) -> [usize; 4] {
+        let shape = self.weights.shape(name).unwrap_or_default();
+        shape.try_into().unwrap_or([1; 4])
+    }
+
     /// A `Conv2d`, its bias where the checkpoint has one, and the batch normalisation behind it, as
     /// one node.
     pub fn conv2d(&mut self, x: &Map, name: &str, conv: Conv2d<'_>) -> Result<Map, Error> {
@@ -134,6 +157,7 @@ impl Net<'_> {
             Groups::Count(groups) => groups,
             Groups::Channels if x.channels == 0 => outputs,
             Groups::Channels => x.channels,
+            Groups::Weight => (x.channels / per_group.max(1)).max(1),
         };
         let expected = match x.channels {
             0 => per_group,
@@ -146,6 +170,11 @@ impl Net<'_> {
             true => Some(self.weights.take_f32(&bias, &[outputs])?),
             false => None,
         };
+        if let Some(before) = conv.before {
+            let (folded, shift) = absorb(&weight, bias, before, outputs);
+            weight = folded;
+            bias = Some(shift);
+        }
         if let Some(norm) = conv.norm {
             let (folded, shift) = self.fold(&weight, bias, norm, outputs)?;
             weight = folded;
@@ -355,6 +384,36 @@ impl Net<'_> {
         let value = self.graph.node("Gemm", &inputs, [("transB", 1.into())]);
         Ok((value, outputs))
     }
+}
+
+/// `w·(scale·x + shift) + b` as one weight and one bias.
+fn absorb(
+    weight: &Tensor,
+    bias: Option<Vec<f32>>,
+    [scale, shift]: [&[f32]; 2],
+    outputs: usize,
+) -> (Tensor, Vec<f32>) {
+    let mut bias = bias.unwrap_or_else(|| vec![0.0; outputs]);
+    let mut elements = weight.as_f32().unwrap_or_default().into_owned();
+    let per_filter = elements.len().checked_div(outputs).unwrap_or(0).max(1);
+    let per_channel = per_filter.checked_div(scale.len()).unwrap_or(0).max(1);
+    for (filter, bias) in elements.chunks_exact_mut(per_filter).zip(&mut bias) {
+        let mut sum = f64::from(*bias);
+        let channels = filter
+            .chunks_exact_mut(per_channel)
+            .zip(scale.iter().zip(shift));
+        for (pixels, (scale, shift)) in channels {
+            for w in pixels {
+                sum += f64::from(*w) * f64::from(*shift);
+                *w *= scale;
+            }
+        }
+        *bias = sum as f32;
+    }
+    (
+        Tensor::f32(weight.name.clone(), &weight.dims, elements),
+        bias,
+    )
 }
 
 fn pair(n: usize) -> Attribute {

@@ -125,13 +125,10 @@ fn build(family: &'static str, source: &Source, options: &Options) -> Result<Bui
     if task == Task::Tensors {
         return Ok(Built::tensors(model(graph), unused));
     }
+    let name = options.labels_name();
     let names = match options.labels_path()? {
-        Some(path) => labels::from_file_behind(&path, options.labels_name(), classes, BACKGROUND)?,
-        None => {
-            let numbers = (1..classes).map(|class| class.to_string());
-            let names: Vec<_> = [BACKGROUND.to_owned()].into_iter().chain(numbers).collect();
-            labels::from_names(&names, options.labels_name())?
-        }
+        Some(path) => labels::from_file_behind(&path, name, classes, BACKGROUND)?,
+        None => labels::from_names(&class_names(source, classes)?, name)?,
     };
     Ok(Built {
         graphs: model(graph),
@@ -142,6 +139,18 @@ fn build(family: &'static str, source: &Source, options: &Options) -> Result<Bui
         unused: unused.0,
         notes: plan.notes,
     })
+}
+
+/// Those of `config.json`, which may leave out the background, or numbers.
+fn class_names(source: &Source, classes: usize) -> Result<Vec<String>, Error> {
+    let background = || [BACKGROUND.to_owned()].into_iter();
+    let things = classes.saturating_sub(1);
+    let names = match labels::of_config(source, things) {
+        Ok(names) => names.map(|names| background().chain(names).collect()),
+        Err(_) => labels::of_config(source, classes)?,
+    };
+    let numbers = (1..classes).map(|class| class.to_string());
+    Ok(names.unwrap_or_else(|| background().chain(numbers).collect()))
 }
 
 /// The graph, and how many classes it tells apart, the background among them.

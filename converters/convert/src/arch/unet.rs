@@ -93,7 +93,10 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     }
     let labels = match options.labels_path()? {
         Some(path) => Some(labels::from_file(&path, options.labels_name(), classes)?),
-        None => None,
+        None => match labels::of_config(source, classes)? {
+            Some(names) => Some(labels::from_names(&names, options.labels_name())?),
+            None => None,
+        },
     };
     let image = ImageInput {
         width: width as u32,

@@ -4,7 +4,7 @@ use super::plan::{EPSILON, Plan};
 use crate::Error;
 use crate::arch::layers::{Activation, Net};
 use crate::arch::map::{Conv2d, Map, Pool};
-use crate::arch::resnet;
+use crate::arch::{mobilenet, resnet};
 use crate::weights::Weights;
 
 /// Where the trunk and the pyramid keep their weights.
@@ -41,15 +41,13 @@ pub(super) fn levels(weights: &Weights<'_>) -> usize {
 }
 
 pub(super) fn build(net: &mut Net<'_>, picture: &Map, plan: &Plan) -> Result<Pyramid, Error> {
-    if is_mobile(net.weights) {
-        return Err(Error::Unsupported {
-            family: "faster-rcnn",
-            what: "a MobileNet trunk".into(),
-            next: "ResNet trunks are".into(),
-        });
-    }
-    let stages = resnet::body::stages(net, picture, BODY, plan.epsilon)?;
-    let stages: Vec<(Map, usize)> = stages.into_iter().zip([4, 8, 16, 32]).collect();
+    let stages = match is_mobile(net.weights) {
+        true => mobilenet::stages(net, picture, BODY, plan.epsilon)?,
+        false => {
+            let stages = resnet::stages(net, picture, BODY, plan.epsilon)?;
+            stages.into_iter().zip([4, 8, 16, 32]).collect()
+        }
+    };
 
     // Which maps of the trunk are taken shows in the widths of the convolutions that take them.
     let mut taken: Vec<(Map, usize)> = Vec::new();
