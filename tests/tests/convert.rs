@@ -35,7 +35,7 @@ fn bert_cases() -> Option<Vec<PathBuf>> {
 }
 
 /// Set and beginning of the names of golden checkpoints that are converted and verified.
-const CONVERTED: [(&str, &str); 14] = [
+const CONVERTED: [(&str, &str); 24] = [
     ("multimodal", "clip"),
     ("speech", "deepspeech"),
     ("speech", "hubert"),
@@ -49,6 +49,16 @@ const CONVERTED: [(&str, &str); 14] = [
     ("text", "llama"),
     ("text", "qwen2"),
     ("text", "roberta-"),
+    ("vision", "efficientnet_b0"),
+    ("vision", "fasterrcnn"),
+    ("vision", "maskrcnn"),
+    ("vision", "mobilenet_v2"),
+    ("vision", "mobilenet_v3_small"),
+    ("vision", "resnet18"),
+    ("vision", "resnet50"),
+    ("vision", "unet"),
+    ("vision", "vgg11_bn"),
+    ("vision", "vit"),
     ("vision", "yolo"),
 ];
 

@@ -21,6 +21,7 @@ pub(super) struct Conv2d<'a> {
     dilation: usize,
     groups: Groups,
     padding: Padding,
+    before: Option<[&'a [f32]; 2]>,
     norm: Option<Norm<'a>>,
 }
 
@@ -29,6 +30,8 @@ enum Groups {
     Count(usize),
     /// One a channel.
     Channels,
+    /// As many as the inputs of each filter ask for.
+    Weight,
 }
 
 /// Zeros around a map.
@@ -54,6 +57,7 @@ impl<'a> Conv2d<'a> {
         dilation: 1,
         groups: Groups::Count(1),
         padding: Padding::Half,
+        before: None,
         norm: None,
     };
 
@@ -76,10 +80,22 @@ impl<'a> Conv2d<'a> {
         Self { groups, ..self }
     }
 
+    /// In as many groups as the weight is made for.
+    pub const fn grouped(self) -> Self {
+        let groups = Groups::Weight;
+        Self { groups, ..self }
+    }
+
     /// Zeros at the top, left, bottom and right.
     pub const fn padding(self, pixels: [usize; 4]) -> Self {
         let padding = Padding::Pixels(pixels);
         Self { padding, ..self }
+    }
+
+    /// Behind `scale·x + shift` of each channel, for one group without zeros around the map.
+    pub const fn behind(self, scale: &'a [f32], shift: &'a [f32]) -> Self {
+        let before = Some([scale, shift]);
+        Self { before, ..self }
     }
 
     /// Batch normalisation behind it.
@@ -90,10 +106,12 @@ impl<'a> Conv2d<'a> {
 }
 
 impl Conv2d<'_> {
-    fn group_count(&self, channels: usize) -> usize {
+    /// Of so many channels, and a weight of `per_group` inputs.
+    fn group_count(&self, channels: usize, per_group: usize) -> usize {
         match self.groups {
             Groups::Count(groups) => groups,
             Groups::Channels => channels,
+            Groups::Weight => (channels / per_group.max(1)).max(1),
         }
     }
 }
@@ -145,6 +163,13 @@ impl Net<'_> {
         Map { value, channels }
     }
 
+    /// Outputs, inputs of each group, height and width of the filters of a convolution; 1 where the
+    /// weight is missing, which [`Weights::finish`](crate::weights::Weights::finish) reports.
+    pub fn filters(&self, name: &str) -> [usize; 4] {
+        let shape = self.weights.shape(name).unwrap_or_default();
+        shape.try_into().unwrap_or([1; 4])
+    }
+
     /// A `Conv2d`, its bias where the checkpoint has one, and the batch normalisation behind it, as
     /// one node.
     pub fn conv2d(&mut self, x: &Map, name: &str, conv: Conv2d<'_>) -> Result<Map, Error> {
@@ -163,7 +188,7 @@ impl Net<'_> {
         };
         let expected = match channels {
             0 => per_group,
-            channels => channels / conv.group_count(channels).max(1),
+            channels => channels / conv.group_count(channels, per_group).max(1),
         };
         let mut weight = self.weights.take(&weight, &[outputs, expected, h, w])?;
         let bias = format!("{name}.bias");
@@ -171,6 +196,11 @@ impl Net<'_> {
             true => Some(self.weights.take_f32(&bias, &[outputs])?),
             false => None,
         };
+        if let Some(before) = conv.before {
+            let (folded, shift) = absorb(&weight, bias, before, outputs);
+            weight = folded;
+            bias = Some(shift);
+        }
         if let Some(norm) = conv.norm {
             let (folded, shift) = self.fold(&weight, bias, norm, outputs)?;
             weight = folded;
@@ -182,16 +212,17 @@ impl Net<'_> {
     /// A convolution with this weight and bias; of `conv` the rest.
     pub fn filtered(&mut self, x: &Map, filter: Filter, conv: Conv2d<'_>) -> Map {
         let Filter { weight, bias } = filter;
-        let &[outputs, _, h, w] = &weight.dims[..] else {
+        let &[outputs, per_group, h, w] = &weight.dims[..] else {
             return x.clone();
         };
-        let (kernel, groups) = ([h, w], conv.group_count(x.channels));
+        let (kernel, groups) = ([h, w], conv.group_count(x.channels, per_group));
         let bias = bias.map(|bias| {
             let name = weight.name.trim_end_matches("weight");
             Tensor::f32(format!("{name}bias"), &[outputs], bias)
         });
-        let weight = self.graph.initializer(weight);
-        let bias = bias.map(|bias| self.graph.initializer(bias));
+        // Heads run over several maps share their weights.
+        let weight = self.constant(weight);
+        let bias = bias.map(|bias| self.constant(bias));
         let inputs: Vec<&str> = [x.value.as_str(), &weight]
             .into_iter()
             .chain(bias.as_deref())
@@ -216,16 +247,19 @@ impl Net<'_> {
         }
     }
 
-    /// A `ConvTranspose2d` of one group without padding, whose kernel is as large as its stride: each
-    /// pixel becomes a patch.
-    pub fn patches(&mut self, x: &Map, name: &str) -> Result<Map, Error> {
-        let key = format!("{name}.weight");
-        let shape = self.weights.shape(&key).unwrap_or_default();
-        let (outputs, side) = match *shape {
-            [_, outputs, h, w] if h == w => (outputs, h),
+    /// A `ConvTranspose2d` whose kernel is as wide as its stride, so that nothing overlaps: each pixel
+    /// becomes a square.
+    pub fn spread2d(&mut self, x: &Map, name: &str) -> Result<Map, Error> {
+        let weight = format!("{name}.weight");
+        let shape = self.weights.shape(&weight).unwrap_or_default();
+        let (outputs, side) = match shape {
+            &[_, outputs, side, _] => (outputs, side),
             _ => (0, 0),
         };
-        let weight = self.table(&key, &[x.channels, outputs, side, side])?;
+        let weight = self
+            .weights
+            .take(&weight, &[x.channels, outputs, side, side])?;
+        let weight = self.constant(weight);
         let bias = format!("{name}.bias");
         let bias = match self.weights.contains(&bias) {
             true => Some(self.table(&bias, &[outputs])?),
@@ -346,6 +380,22 @@ impl Net<'_> {
         }
     }
 
+    /// Twice as high and as wide, blended so that corners stay corners (`Upsample` in PyTorch, bilinear
+    /// with `align_corners`).
+    pub fn stretch(&mut self, x: &Map) -> Map {
+        let scales = self.f32s(&[1.0, 1.0, 2.0, 2.0]);
+        let attributes = [
+            ("coordinate_transformation_mode", "align_corners".into()),
+            ("mode", "linear".into()),
+        ];
+        Map {
+            value: self
+                .graph
+                .node("Resize", &[&x.value, "", &scales], attributes),
+            channels: x.channels,
+        }
+    }
+
     /// Another node over a map that leaves its channels: an `Add`, a `Mul`, a non-linearity.
     pub fn with(&mut self, op: &str, x: &Map, others: &[&str]) -> Map {
         let inputs: Vec<&str> = [x.value.as_str()]
@@ -379,6 +429,36 @@ impl Net<'_> {
         let value = self.graph.node("Gemm", &inputs, [("transB", 1.into())]);
         Ok((value, outputs))
     }
+}
+
+/// `w·(scale·x + shift) + b` as one weight and one bias.
+fn absorb(
+    weight: &Tensor,
+    bias: Option<Vec<f32>>,
+    [scale, shift]: [&[f32]; 2],
+    outputs: usize,
+) -> (Tensor, Vec<f32>) {
+    let mut bias = bias.unwrap_or_else(|| vec![0.0; outputs]);
+    let mut elements = weight.as_f32().unwrap_or_default().into_owned();
+    let per_filter = elements.len().checked_div(outputs).unwrap_or(0).max(1);
+    let per_channel = per_filter.checked_div(scale.len()).unwrap_or(0).max(1);
+    for (filter, bias) in elements.chunks_exact_mut(per_filter).zip(&mut bias) {
+        let mut sum = f64::from(*bias);
+        let channels = filter
+            .chunks_exact_mut(per_channel)
+            .zip(scale.iter().zip(shift));
+        for (pixels, (scale, shift)) in channels {
+            for w in pixels {
+                sum += f64::from(*w) * f64::from(*shift);
+                *w *= scale;
+            }
+        }
+        *bias = sum as f32;
+    }
+    (
+        Tensor::f32(weight.name.clone(), &weight.dims, elements),
+        bias,
+    )
 }
 
 fn pair(n: usize) -> Attribute {

@@ -4,31 +4,43 @@ mod albert;
 mod bert;
 mod cache;
 mod causal;
+mod classifier;
 mod clip;
 mod conv;
 mod cross;
 mod deepspeech;
 mod distilbert;
+mod efficientnet;
 mod efficientnet_lite;
 mod electra;
 mod gpt2;
 mod heads;
 mod image;
+mod inception;
+mod inverted;
 mod layers;
 mod llama;
 mod map;
+mod mobilenet;
 mod moonshine;
 mod mpnet;
 mod nearest;
+mod patches;
+mod rcnn;
+mod resnet;
 mod roberta;
 mod rotary;
 mod settings;
 mod speech;
 mod text;
 mod text_encoder;
+mod torchvision;
 mod transformer;
 mod ultralytics;
+mod unet;
 mod vectors;
+mod vgg;
+mod vit;
 mod wav2vec2;
 mod wavenet;
 mod whisper;
@@ -137,24 +149,34 @@ pub(crate) struct Family {
 }
 
 /// Word vectors go first: a `config.json` that lies beside them says nothing about them.
-static FAMILIES: [Family; 22] = [
+static FAMILIES: [Family; 32] = [
     vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
     clip::FAMILY,
     deepspeech::FAMILY,
     distilbert::FAMILY,
+    efficientnet::FAMILY,
     efficientnet_lite::FAMILY,
     electra::FAMILY,
     gpt2::FAMILY,
+    inception::FAMILY,
     llama::LLAMA,
     llama::MISTRAL,
+    mobilenet::V2,
+    mobilenet::V3,
     moonshine::FAMILY,
     mpnet::FAMILY,
+    rcnn::FASTER,
+    rcnn::MASK,
     llama::QWEN2,
     llama::QWEN3,
+    resnet::FAMILY,
     roberta::FAMILY,
     ultralytics::FAMILY,
+    unet::FAMILY,
+    vgg::FAMILY,
+    vit::FAMILY,
     wav2vec2::HUBERT,
     wav2vec2::WAV2VEC2,
     wavenet::FAMILY,
@@ -171,7 +193,10 @@ pub(crate) fn family(source: &Source, arch: Option<&str>) -> Result<&'static Fam
     match arch {
         Some(name) => FAMILIES
             .iter()
-            .find(|family| family.name == name)
+            .find(|family| {
+                let model = torchvision::model(name);
+                family.name == model.map_or(name, |model| model.family)
+            })
             .ok_or_else(|| Error::Request(format!("no architecture `{name}`; known: {}", known()))),
         None => FAMILIES
             .iter()

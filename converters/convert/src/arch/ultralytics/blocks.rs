@@ -288,7 +288,7 @@ fn patches(b: &mut Builder<'_>, m: &Module<'_>, x: &Plane) -> Result<Plane, Erro
     }
     b.net.graph.set_scope(&m.name);
     Ok(Plane {
-        map: b.net.patches(&x.map, &m.name)?,
+        map: b.net.spread2d(&x.map, &m.name)?,
         size: x.size.map(|n| n.saturating_mul(stride)),
     })
 }
