@@ -139,6 +139,22 @@ impl Graph {
         inputs: &[&str],
         attributes: impl IntoIterator<Item = (&'a str, Attribute)>,
     ) -> [String; R] {
+        let mut results = self
+            .node_many(domain, op, inputs, attributes, R)
+            .into_iter();
+        std::array::from_fn(|_| results.next().unwrap_or_default())
+    }
+
+    /// Adds a node with as many results as `count`, where only the model tells how many, and answers
+    /// their names.
+    pub fn node_many<'a>(
+        &mut self,
+        domain: &str,
+        op: &str,
+        inputs: &[&str],
+        attributes: impl IntoIterator<Item = (&'a str, Attribute)>,
+        count: usize,
+    ) -> Vec<String> {
         self.opsets.entry(domain.to_owned()).or_insert(1);
         let name = match self.builder.scope.as_str() {
             "" => op.to_owned(),
@@ -146,13 +162,14 @@ impl Graph {
         };
         let name = self.unique(name);
         // The first result is called as the node; the namespaces differ.
-        let results: [String; R] = std::array::from_fn(|i| match i {
+        let result = |i: usize| match i {
             0 => name.clone(),
             _ => self.unique(format!("{name}.{i}")),
-        });
+        };
+        let results: Vec<String> = (0..count).map(result).collect();
         self.nodes.push(NodeProto {
             input: inputs.iter().map(|i| (*i).to_owned()).collect(),
-            output: results.to_vec(),
+            output: results.clone(),
             name: Some(name),
             op_type: Some(op.to_owned()),
             domain: (!domain.is_empty()).then(|| domain.to_owned()),

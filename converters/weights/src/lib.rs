@@ -84,6 +84,8 @@ pub struct Checkpoint {
     tensors: Tensors,
     pickle: Option<Pickle>,
     settings: Option<serde_json::Value>,
+    /// The keys that lead from the pickled object to the model.
+    wrappers: Vec<&'static str>,
 }
 
 /// The layout of tensors that a CTranslate2 file declares.
@@ -166,12 +168,14 @@ impl Checkpoint {
     fn read(path: &Path, bytes: Bytes, stream: &mut dyn BufRead) -> Result<Self, Error> {
         let format = sniff::sniff(path, &bytes)?;
         let (mut spec, mut pickle, mut settings, mut words) = (None, None, None, None);
+        let mut wrappers = Vec::new();
         let tensors = match format {
             Format::Safetensors => safetensors::read(path, &bytes)?,
             Format::Index => shards::read(path, &bytes)?,
             Format::Pytorch => {
                 let read = pytorch::read(path, &bytes)?;
                 (pickle, settings) = (Some(read.pickle), read.settings);
+                wrappers = read.wrappers;
                 read.tensors
             }
             Format::CTranslate2 => {
@@ -201,6 +205,7 @@ impl Checkpoint {
             tensors,
             pickle,
             settings,
+            wrappers,
         })
     }
 
@@ -284,12 +289,27 @@ impl Checkpoint {
     /// use bevel_weights::Checkpoint;
     /// # let path = std::path::Path::new("yolo.pt");
     /// let checkpoint = Checkpoint::open(path)?;
-    /// let model = checkpoint.object().and_then(|object| object.get("model"));
-    /// let stride = model.and_then(|model| model.attribute("stride")?.tensor());
+    /// let settings = checkpoint.object().and_then(|object| object.get("train_args"));
+    /// let size = settings.and_then(|settings| settings.get("imgsz")?.int());
     /// # Ok::<(), bevel_weights::Error>(())
     /// ```
     pub fn object(&self) -> Option<Value<'_>> {
         self.pickle.as_ref().map(Pickle::root)
+    }
+
+    /// The part of [`object`](Self::object) whose tensors these are: a dictionary of them, or a module
+    /// with its attributes.
+    ///
+    /// ```no_run
+    /// use bevel_weights::Checkpoint;
+    /// # let path = std::path::Path::new("yolo.pt");
+    /// let checkpoint = Checkpoint::open(path)?;
+    /// let stride = checkpoint.model().and_then(|model| model.attribute("stride")?.tensor());
+    /// # Ok::<(), bevel_weights::Error>(())
+    /// ```
+    pub fn model(&self) -> Option<Value<'_>> {
+        let mut wrappers = self.wrappers.iter();
+        wrappers.try_fold(self.object()?, |value, wrapper| value.get(wrapper))
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Read {
     pub pickle: Pickle,
     /// What stands beside it about the model.
     pub settings: Option<Value>,
+    /// The keys that lead from the object to the model, whose tensors these are.
+    pub wrappers: Vec<&'static str>,
 }
 
 pub(crate) fn read(path: &Path, bytes: &Bytes) -> Result<Read, Error> {
@@ -66,11 +68,12 @@ pub(crate) fn read(path: &Path, bytes: &Bytes) -> Result<Read, Error> {
             *object = Object::Tensor(Box::new(tensor));
         }
     }
-    let tensors = state_dict::read(path, pickle.root(), &storages)?;
+    let (tensors, wrappers) = state_dict::read(path, pickle.root(), &storages)?;
     Ok(Read {
         tensors,
         pickle,
         settings,
+        wrappers,
     })
 }
 

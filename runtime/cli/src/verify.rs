@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 use bevel::Bundle;
 use bevel::tensors::Named;
-use bevel::verify::{self, Compared, Recording, Tolerance, Verified};
+use bevel::verify::{self, Compared, LEAST_IOU, Recording, Tolerance, Verified};
 use bevel_manifest::{Decode, ErrorKind, FileEntry};
 use serde::Serialize;
 
@@ -58,12 +58,16 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
     if report.ok {
         return Ok(());
     }
+    let breached = |o: &Compared| match o.iou {
+        Some(iou) => format!("{} (worst IoU {iou:.4}, expected {LEAST_IOU})", o.name),
+        None => o.name.clone(),
+    };
     let names: Vec<_> = report
         .verified
         .iter()
         .flat_map(|verified| &verified.outputs)
         .filter(|o| !o.ok)
-        .map(|o| o.name.as_str())
+        .map(breached)
         .collect();
     Err(fail(
         ErrorKind::Quality,
@@ -150,11 +154,16 @@ fn print(report: &Report) {
         .to_vec();
     let row = |o: &Compared| {
         let verdict = if o.ok { "ok" } else { "BREACH" };
+        let overlap = o.iou.map(|iou| format!("IoU {iou:.5}"));
         vec![
             o.name.clone(),
             o.values.to_string(),
             format!("{:.2e}", o.max_abs),
-            verdict.to_string(),
+            [overlap.as_deref(), Some(verdict)]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join("  "),
         ]
     };
     let Some(verified) = &report.verified else {

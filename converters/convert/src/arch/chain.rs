@@ -16,19 +16,18 @@ const MAX_LAYERS: usize = 1024;
 const MAX_STEPS: usize = 10_000;
 
 impl Net<'_> {
-    /// `x·Wᵀ + b` for x N×D from a PyTorch `Linear` of [inputs, outputs], with the bias where it has
-    /// one: one operator, which reads the weight as it lies.
-    pub fn dense(&mut self, x: &str, name: &str, size: [usize; 2]) -> Result<String, Error> {
-        let [inputs, outputs] = size;
-        let weight = self
-            .weights
-            .take(&format!("{name}.weight"), &[outputs, inputs])?;
+    /// `x·Wᵀ + b` for x N×D from a PyTorch `Linear`, with the bias where it has one: one operator, which
+    /// reads the weight as it lies. Answers the width that comes out, too.
+    pub fn dense(&mut self, x: &str, name: &str, inputs: usize) -> Result<(String, usize), Error> {
+        let weight = format!("{name}.weight");
+        let outputs = self.rows(&weight);
+        let weight = self.weights.take(&weight, &[outputs, inputs])?;
         let bias = format!("{name}.bias");
         let bias = match self.weights.contains(&bias) {
             true => Some(self.weights.take(&bias, &[outputs])?),
             false => None,
         };
-        Ok(self.gemm(x, weight, bias))
+        Ok((self.gemm(x, weight, bias), outputs))
     }
 
     /// `x·Wᵀ + b` for x N×D and W outputs×inputs.
@@ -54,9 +53,7 @@ impl Net<'_> {
             if i > 0 {
                 x = self.nonlinear(&x, between);
             }
-            let outputs = self.rows(&format!("{layer}.weight"));
-            x = self.dense(&x, layer, [width, outputs])?;
-            width = outputs;
+            (x, width) = self.dense(&x, layer, width)?;
         }
         Ok((x, width))
     }

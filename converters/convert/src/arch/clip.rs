@@ -137,9 +137,11 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         _ => None,
     };
     let image_input = match &vision {
-        Some(vision) if vision.channels == 3 => {
-            Some(image::input(source, vision.side, vision.usual_input())?)
-        }
+        Some(vision) if vision.channels == 3 => Some(image::input(
+            source,
+            Some(vision.side),
+            vision.usual_input(),
+        )?),
         _ => None,
     };
     let input = match (kind, text_input, image_input) {
@@ -254,6 +256,7 @@ impl Tower {
             hidden: self.hidden,
             heads: self.heads,
             inner: self.inner,
+            biased: true,
             norm_epsilon: self.norm_epsilon,
             activation: self.activation,
         };

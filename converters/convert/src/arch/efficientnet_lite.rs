@@ -9,18 +9,19 @@
 //!
 //! S is fixed: the padding of a stride-2 convolution depends on whether its input is odd or even.
 
-mod network;
 mod scale;
 
-use bevel_manifest::{
-    Activation, ChannelOrder, ClassifySpec, Decode, ImageInput, Input, Interpolation, Resize, Task,
-};
+use bevel_manifest::Interpolation;
 
-use crate::arch::{Built, Family, model};
+use super::classifier::Classifier;
+use super::inverted::{Block, Border, Names, Network};
+use super::layers::Activation;
+use super::torchvision::Preset;
+use crate::arch::{Built, Family};
 use crate::source::Source;
 use crate::weights::Weights;
-use crate::{Error, Options, labels};
-use scale::{Block, VARIANTS, blocks};
+use crate::{Error, Options};
+use scale::{Scaled, VARIANTS, blocks};
 
 pub(super) const FAMILY: Family = Family {
     name: NAME,
@@ -32,10 +33,16 @@ pub(super) const FAMILY: Family = Family {
 const NAME: &str = "efficientnet-lite";
 
 /// The picture is scaled to this much more than S, then the middle is cut out (`CROP_PADDING`).
-const CROP_PADDING: u32 = 32;
+const CROP_PADDING: usize = 32;
 
-/// How many labels are answered.
-const TOP_K: usize = 5;
+const HEAD: &[&str] = &["_fc"];
+
+const NAMES: Names = Names {
+    expand: ["_expand_conv", "_bn0"],
+    depthwise: ["_depthwise_conv", "_bn1"],
+    gate: None,
+    project: ["_project_conv", "_bn2"],
+};
 
 fn recognises(source: &Source) -> bool {
     let has = |name: &str| source.checkpoint.contains(name);
@@ -45,18 +52,19 @@ fn recognises(source: &Source) -> bool {
         && !has("_blocks.0._se_reduce.weight")
 }
 
-/// The variant whose blocks have the depth and the output widths of the checkpoint.
-fn variant(weights: &Weights<'_>) -> Option<(usize, Vec<Block>)> {
-    let outputs = |block: usize| {
-        let shape = weights.shape(&format!("_blocks.{block}._project_conv.weight"))?;
-        shape.first().copied()
+/// The variant whose blocks have the depth, the widths and the filters of the checkpoint.
+fn variant(weights: &Weights<'_>) -> Option<(usize, Vec<Scaled>)> {
+    let shape = |block: usize, part: &str| weights.shape(&format!("_blocks.{block}.{part}.weight"));
+    let outputs = |block: usize| shape(block, "_project_conv")?.first().copied();
+    let fits = |i: usize, block: &Scaled| {
+        let Scaled { kernel, .. } = *block;
+        let filters = [block.inputs * block.expansion, 1, kernel, kernel];
+        outputs(i).is_none_or(|outputs| outputs == block.outputs)
+            && shape(i, "_depthwise_conv").is_none_or(|shape| shape == filters)
     };
     VARIANTS.into_iter().find_map(|(width, depth, side)| {
         let blocks = blocks(width, depth);
-        let same = blocks
-            .iter()
-            .enumerate()
-            .all(|(i, block)| outputs(i).is_none_or(|outputs| outputs == block.outputs));
+        let same = blocks.iter().enumerate().all(|(i, block)| fits(i, block));
         // A missing block is named later; one too many is another network.
         let last = blocks.len() - 1;
         let as_deep = outputs(last).is_some() && outputs(last + 1).is_none();
@@ -65,66 +73,50 @@ fn variant(weights: &Weights<'_>) -> Option<(usize, Vec<Block>)> {
 }
 
 fn build(source: &Source, options: &Options) -> Result<Built, Error> {
-    let task = options.wanted_task().unwrap_or(Task::Classify);
-    if !matches!(task, Task::Classify | Task::Tensors) {
-        return Err(Error::Task {
-            family: NAME,
-            task,
-            known: "classify, tensors".into(),
-        });
-    }
     let weights = Weights::new(&source.checkpoint, NAME);
-    let Some((side, blocks)) = variant(&weights) else {
+    let Some((side, scaled)) = variant(&weights) else {
         return Err(Error::Unsupported {
             family: NAME,
             what: "a network of this depth and width".into(),
             next: "lite0 to lite4 of efficientnet_lite_pytorch are".into(),
         });
     };
-    let (graph, classes) = network::build(&weights, side, &blocks)?;
-    let unused = weights.finish(|name| name.ends_with(".num_batches_tracked"))?;
-
-    let labels = match options.labels_path()? {
-        Some(path) => Some(labels::from_file(&path, options.labels_name(), classes)?),
-        None => None,
+    let activation = Activation::Relu6;
+    let blocks = scaled.iter().enumerate().map(|(i, scaled)| {
+        let name = format!("_blocks.{i}");
+        let parts = NAMES.parts(&weights, &name);
+        let mut block = Block::plain(parts, scaled.stride, activation);
+        block.border = Border::Same;
+        (name, block)
+    });
+    let network = Network {
+        first: ["_conv_stem", "_bn0"].map(Into::into),
+        blocks: blocks.collect(),
+        last: ["_conv_head", "_bn1"].map(Into::into),
+        norm_epsilon: 1e-3,
+        border: Border::Same,
+        activation,
+        gate: [activation; 2],
     };
-    let image = ImageInput {
-        width: side as u32,
-        height: side as u32,
-        resize: Resize::CenterCrop {
-            shorter_side: side as u32 + CROP_PADDING,
-        },
-        interpolation: Interpolation::BicubicAntialias,
-        channels: ChannelOrder::Rgb,
-        scale: 1.0 / 255.0,
-        mean: [127.0 / 255.0; 3],
-        std: [128.0 / 255.0; 3],
-    };
-    let classify = ClassifySpec {
-        labels: labels.as_ref().map(|file| file.name.clone()),
-        activation: Activation::Softmax,
-        top_k: classes.min(TOP_K),
-    };
-    let (input, decode) = match task {
-        Task::Tensors => (Input::Tensors, Decode::Tensors),
-        _ => (Input::Image(image), Decode::Classify(classify)),
-    };
-    Ok(Built {
-        graphs: model(graph),
-        task,
-        input,
-        decode,
-        files: labels.into_iter().collect(),
-        unused: unused.0,
-        notes: Vec::new(),
-    })
+    let classifier = Classifier::new(NAME, source, options, HEAD)?;
+    let image = classifier.image(Preset {
+        colors: [[127.0 / 255.0; 3], [128.0 / 255.0; 3]],
+        ..Preset::new(side, side + CROP_PADDING, Interpolation::BicubicAntialias)
+    })?;
+    let side = image.width as usize;
+    network.classifier(weights, classifier, (image, Some(side)), HEAD)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::scale::{HEAD, STEM};
+    use bevel_manifest::Task;
+
+    use super::scale::STEM;
     use super::*;
     use crate::testing::{Shapes, write_safetensors};
+
+    /// Channels of the last convolution, the same in all variants.
+    const LAST: usize = 1280;
 
     /// Tensors of a variant as `state_dict()` names them.
     fn shapes(variant: usize, classes: usize) -> Shapes {
@@ -152,8 +144,8 @@ mod tests {
             conv(part("_project_conv"), part("_bn2"), dims);
         }
         let last = blocks.last().unwrap().outputs;
-        conv("_conv_head".into(), "_bn1".into(), [HEAD, last, 1, 1]);
-        shapes.insert("_fc.weight".into(), vec![classes, HEAD]);
+        conv("_conv_head".into(), "_bn1".into(), [LAST, last, 1, 1]);
+        shapes.insert("_fc.weight".into(), vec![classes, LAST]);
         shapes.insert("_fc.bias".into(), vec![classes]);
         shapes
     }

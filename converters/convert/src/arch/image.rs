@@ -20,12 +20,19 @@ const FILTERS: [(u64, Interpolation); 2] = [
     (3, Interpolation::BicubicAntialias),
 ];
 
+/// Below this `ConvNextImageProcessor` cuts pictures, from it on it squashes them.
+const SQUASHED_SIDE: u32 = 384;
+
 /// Preparation as the image processors of transformers 5.23 save it, for a graph that takes pictures
-/// of `side`×`side`; what is not said is taken from `usual`.
+/// of `side`×`side`, or of any size; what is not said is taken from `usual`.
 ///
 /// # Errors
 /// [`Error::SideFile`] for a step that is not known here, or another size than the graph's.
-pub(super) fn input(source: &Source, side: usize, usual: ImageInput) -> Result<ImageInput, Error> {
+pub(super) fn input(
+    source: &Source,
+    side: Option<usize>,
+    usual: ImageInput,
+) -> Result<ImageInput, Error> {
     let (file, config) = match source.json(FILE)? {
         Some(config) => (FILE, Some(config)),
         None => {
@@ -45,7 +52,11 @@ pub(super) fn input(source: &Source, side: usize, usual: ImageInput) -> Result<I
         config: &config,
         wrong: &wrong,
     };
-    let resize = reader.resize(side as u32, &usual.resize)?;
+    let side = match side {
+        Some(side) => side as u32,
+        None => reader.target(&usual)?,
+    };
+    let resize = reader.resize(side, &usual.resize)?;
     let interpolation = match config.get("resample").and_then(Value::as_u64) {
         None => usual.interpolation,
         Some(number) => {
@@ -64,16 +75,23 @@ pub(super) fn input(source: &Source, side: usize, usual: ImageInput) -> Result<I
         Some(factor) => factor as f32,
         None => usual.scale,
     };
-    let (mean, std) = match flag("do_normalize") {
+    let (mut mean, mut std) = match flag("do_normalize") {
         true => (
             reader.colors("image_mean", usual.mean)?,
             reader.colors("image_std", usual.std)?,
         ),
         false => ([0.0; 3], [1.0; 3]),
     };
+    // `EfficientNetImageProcessor` takes 1 away before it normalises, and divides twice.
+    if reader.is_true("rescale_offset") {
+        mean = mean.map(|mean| mean + 1.0);
+    }
+    if reader.is_true("include_top") {
+        std = std.map(|std| std * std);
+    }
     Ok(ImageInput {
-        width: side as u32,
-        height: side as u32,
+        width: side,
+        height: side,
         resize,
         interpolation,
         channels: ChannelOrder::Rgb,
@@ -83,12 +101,91 @@ pub(super) fn input(source: &Source, side: usize, usual: ImageInput) -> Result<I
     })
 }
 
+/// `image_size` of `config.json`: a number, or two that are the same.
+///
+/// # Errors
+/// [`Error::SideFile`] for what is no side of a square.
+pub(super) fn configured_side(source: &Source) -> Result<Option<usize>, Error> {
+    let config = source.config.as_ref();
+    let value = config.and_then(|config| config.get("image_size"));
+    let Some(value) = value.filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
+    let side = match value.as_array().map(Vec::as_slice) {
+        Some([height, width]) if height == width => height.as_u64(),
+        Some(_) => None,
+        None => value.as_u64(),
+    };
+    match side {
+        Some(side @ 1..=MAX_SIDE) => Ok(Some(side as usize)),
+        _ => Err(Error::SideFile {
+            path: source.path("config.json"),
+            what: format!("`image_size` is {value}, expected the side of a square in pixels"),
+        }),
+    }
+}
+
+/// Refuses a side that no picture has.
+///
+/// # Errors
+/// [`Error::Request`].
+pub(super) fn check_side(side: usize) -> Result<(), Error> {
+    match side as u64 {
+        1..=MAX_SIDE => Ok(()),
+        _ => Err(Error::Request(format!(
+            "pictures of {side} pixels are not supported; the longest side is {MAX_SIDE}"
+        ))),
+    }
+}
+
 struct Reader<'a> {
     config: &'a Value,
     wrong: &'a dyn Fn(String) -> Error,
 }
 
 impl Reader<'_> {
+    fn is_true(&self, key: &str) -> bool {
+        self.config.get(key).and_then(Value::as_bool) == Some(true)
+    }
+
+    /// The side of the pictures that come out.
+    fn target(&self, usual: &ImageInput) -> Result<u32, Error> {
+        let crops = match self.config.get("do_center_crop").and_then(Value::as_bool) {
+            Some(crops) => crops,
+            None => self.config.get("crop_size").is_some(),
+        };
+        let side = match crops {
+            true => self.side("crop_size", "height")?,
+            false => match self.side("size", "height")? {
+                Some(side) => Some(side),
+                None => self.side("size", "shortest_edge")?,
+            },
+        };
+        Ok(side.unwrap_or(usual.width))
+    }
+
+    /// `ConvNextImageProcessor`, which ResNet has too: the side is a share of the shorter one.
+    fn share(&self, share: f64, side: u32) -> Result<Resize, Error> {
+        if !(0.01..=1.0).contains(&share) {
+            return Err((self.wrong)(format!(
+                "`crop_pct` is {share}, expected a share in 0.01 ..= 1"
+            )));
+        }
+        for part in ["shortest_edge", "height"] {
+            let found = self.side("size", part)?;
+            if let Some(found) = found.filter(|found| *found != side) {
+                return Err((self.wrong)(format!(
+                    "`size` is {found} pixels, but the graph takes {side}"
+                )));
+            }
+        }
+        if side >= SQUASHED_SIDE {
+            return Ok(Resize::Stretch);
+        }
+        let shorter_side = (f64::from(side) / share) as u32;
+        Ok(Resize::CenterCrop { shorter_side })
+    }
+
     /// How a picture becomes `side`×`side`: `size` and, where there is one, the crop after it.
     fn resize(&self, side: u32, usual: &Resize) -> Result<Resize, Error> {
         let wrong = |what: &str| Err((self.wrong)(what.into()));
@@ -100,6 +197,10 @@ impl Reader<'_> {
             Resize::CenterCrop { shorter_side } => Some(*shorter_side),
             _ => None,
         };
+        let share = self.config.get("crop_pct").and_then(Value::as_f64);
+        if let Some(share) = share.filter(|_| flag("do_center_crop") != Some(true)) {
+            return self.share(share, side);
+        }
         if !flag("do_center_crop").unwrap_or(usual.is_some()) {
             let size = self.config.get("size");
             if size.is_some_and(|size| size.get("shortest_edge").is_some()) {
@@ -200,7 +301,7 @@ mod tests {
         std::fs::write(folder.path().join(file), config.to_string()).unwrap();
         input(
             &Source::open(folder.path()).unwrap(),
-            SIDE as usize,
+            Some(SIDE as usize),
             usual(),
         )
     }

@@ -99,7 +99,8 @@ impl<'a> Net<'a> {
         self.constant(Tensor::scalar(format!("f32({value:?})"), value))
     }
 
-    fn constant(&mut self, tensor: Tensor) -> String {
+    /// A constant that all who ask for one of its name share.
+    pub fn constant(&mut self, tensor: Tensor) -> String {
         match self.initializers.get(&tensor.name) {
             Some(name) => name.clone(),
             None => self.keep(tensor.name.clone(), tensor),
@@ -171,6 +172,12 @@ impl<'a> Net<'a> {
         shape.first().copied().unwrap_or(1)
     }
 
+    /// Columns of a weight: how many inputs a layer has. 1 as above.
+    pub fn columns(&self, name: &str) -> usize {
+        let shape = self.weights.shape(name).unwrap_or_default();
+        shape.get(1).copied().unwrap_or(1)
+    }
+
     /// `x·Wᵀ + b` from a PyTorch `Linear` of [inputs, outputs].
     pub fn linear(&mut self, x: &str, name: &str, size: [usize; 2]) -> Result<String, Error> {
         self.linear_scaled(x, name, size, 1.0)
@@ -192,7 +199,18 @@ impl<'a> Net<'a> {
 
     /// `x·Wᵀ` from a PyTorch `Linear` without bias.
     pub fn product(&mut self, x: &str, name: &str, size: [usize; 2]) -> Result<String, Error> {
-        let weight = self.matrix(&format!("{name}.weight"), size, 1.0)?;
+        self.product_scaled(x, name, size, 1.0)
+    }
+
+    /// `factor · x·Wᵀ`, the factor multiplied into the weight.
+    pub fn product_scaled(
+        &mut self,
+        x: &str,
+        name: &str,
+        size: [usize; 2],
+        factor: f32,
+    ) -> Result<String, Error> {
+        let weight = self.matrix(&format!("{name}.weight"), size, factor)?;
         Ok(self.graph.node("MatMul", &[x, &weight], []))
     }
 

@@ -5,39 +5,53 @@ mod bert;
 mod cache;
 mod causal;
 mod chain;
+mod classifier;
 mod clip;
 mod conv;
 mod cross;
 mod deepspeech;
 mod distilbert;
+mod efficientnet;
 mod efficientnet_lite;
 mod electra;
 mod gpt2;
 mod heads;
 mod image;
+mod inception;
+mod inverted;
 mod layers;
 mod llama;
 mod lstm_forecast;
 mod map;
 mod mlp;
 mod mlp_policy;
+mod mobilenet;
 mod moonshine;
 mod mpnet;
 mod nearest;
 mod neumf;
 mod nonlinear;
+mod patches;
+mod rcnn;
 mod recurrent;
+mod resnet;
 mod roberta;
 mod rotary;
 mod settings;
 mod speech;
 mod text;
 mod text_encoder;
+mod torchvision;
 mod transformer;
+mod ultralytics;
+mod unet;
 mod vectors;
+mod vgg;
+mod vit;
 mod wav2vec2;
 mod wavenet;
 mod whisper;
+mod yolox;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -143,30 +157,44 @@ pub(crate) struct Family {
 
 /// Word vectors go first: a `config.json` that lies beside them says nothing about them. Layers of no
 /// particular model go last.
-static FAMILIES: [Family; 24] = [
+static FAMILIES: &[Family] = &[
     vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
     clip::FAMILY,
     deepspeech::FAMILY,
     distilbert::FAMILY,
+    efficientnet::FAMILY,
     efficientnet_lite::FAMILY,
     electra::FAMILY,
     gpt2::FAMILY,
+    inception::FAMILY,
     llama::LLAMA,
     llama::MISTRAL,
-    lstm_forecast::FAMILY,
-    mlp_policy::FAMILY,
-    moonshine::FAMILY,
-    mpnet::FAMILY,
-    neumf::FAMILY,
     llama::QWEN2,
     llama::QWEN3,
+    lstm_forecast::FAMILY,
+    mlp_policy::FAMILY,
+    mobilenet::V2,
+    mobilenet::V3,
+    moonshine::FAMILY,
+    moonshine::FAMILY,
+    mpnet::FAMILY,
+    mpnet::FAMILY,
+    neumf::FAMILY,
+    rcnn::FASTER,
+    rcnn::MASK,
+    resnet::FAMILY,
     roberta::FAMILY,
+    ultralytics::FAMILY,
+    unet::FAMILY,
+    vgg::FAMILY,
+    vit::FAMILY,
     wav2vec2::HUBERT,
     wav2vec2::WAV2VEC2,
     wavenet::FAMILY,
     whisper::FAMILY,
+    yolox::FAMILY,
     mlp::FAMILY,
 ];
 
@@ -179,7 +207,10 @@ pub(crate) fn family(source: &Source, arch: Option<&str>) -> Result<&'static Fam
     match arch {
         Some(name) => FAMILIES
             .iter()
-            .find(|family| family.name == name)
+            .find(|family| {
+                let model = torchvision::model(name);
+                family.name == model.map_or(name, |model| model.family)
+            })
             .ok_or_else(|| Error::Request(format!("no architecture `{name}`; known: {}", known()))),
         None => FAMILIES
             .iter()
@@ -187,7 +218,7 @@ pub(crate) fn family(source: &Source, arch: Option<&str>) -> Result<&'static Fam
             .ok_or_else(|| Error::UnknownArchitecture {
                 path: source.checkpoint.path().into(),
                 found: describe(source),
-                nearest: nearest::family(source, &FAMILIES),
+                nearest: nearest::family(source, FAMILIES),
                 known: known(),
             }),
     }

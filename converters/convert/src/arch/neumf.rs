@@ -124,10 +124,10 @@ fn network(weights: &Weights<'_>, naming: &Naming) -> Result<Graph, Error> {
     let x = net
         .graph
         .node("Concat", &halves.map(String::as_str), axis());
-    let x = net.dense(&x, naming.output, [factors + width, 1])?;
+    let (x, scores) = net.dense(&x, naming.output, factors + width)?;
     let x = net.graph.node("Sigmoid", &[&x], []);
     net.graph
-        .output(&x, "score", DType::F32, [batch, Dim::Fixed(1)]);
+        .output(&x, "score", DType::F32, [batch, Dim::Fixed(scores)]);
     Ok(net.graph)
 }
 

@@ -203,30 +203,12 @@ pub(super) fn labels(
     classes: usize,
 ) -> Result<BundleFile, Error> {
     let file = options.labels_name();
-    let labels = match options.labels_path()? {
-        Some(path) => return crate::labels::from_file(&path, file, classes),
-        None => source
-            .config
-            .as_ref()
-            .and_then(|config| config.get("id2label")?.as_object()),
-    };
-    let name = |id: usize| match labels {
-        None => Some(format!("LABEL_{id}")),
-        Some(labels) => labels.get(&id.to_string())?.as_str().map(str::to_owned),
-    };
-    let names: Option<Vec<String>> = (0..classes).map(name).collect();
-    match names {
-        Some(names) if labels.is_none_or(|map| map.len() == classes) => {
-            crate::labels::from_names(&names, file)
-        }
-        _ => Err(Error::SideFile {
-            path: source.path("config.json"),
-            what: format!(
-                "id2label names {} labels, the head has {classes}; give the right ones with --labels",
-                labels.map_or(0, |map| map.len())
-            ),
-        }),
+    if let Some(path) = options.labels_path()? {
+        return crate::labels::from_file(&path, file, classes);
     }
+    let numbered = || (0..classes).map(|id| format!("LABEL_{id}")).collect();
+    let names = crate::labels::of_config(source, classes)?.unwrap_or_else(numbered);
+    crate::labels::from_names(&names, file)
 }
 
 /// The decoding of a head of `classes` logits.

@@ -203,6 +203,7 @@ impl<'a> Encoder<'a> {
             hidden: shape.hidden,
             heads: shape.heads,
             inner: shape.inner,
+            biased: true,
             norm_epsilon: shape.norm_epsilon,
             activation: shape.activation,
         };

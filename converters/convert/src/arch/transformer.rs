@@ -27,6 +27,8 @@ pub(super) struct Layers<'a> {
     pub heads: usize,
     /// Width of the feed-forward layer.
     pub inner: usize,
+    /// Whether query, key and value have a bias.
+    pub biased: bool,
     pub norm_epsilon: f32,
     pub activation: Activation,
 }
@@ -78,9 +80,13 @@ impl Layers<'_> {
         let (size, width) = ([self.hidden; 2], self.hidden / self.heads);
         let named = |part: &str| format!("{layer}.{part}");
         let factor = 1.0 / (width as f32).sqrt();
-        let query = net.linear_scaled(x, &named(self.names.query), size, factor)?;
-        let key = net.linear(x, &named(self.names.key), size)?;
-        let value = net.linear(x, &named(self.names.value), size)?;
+        let project = |net: &mut Net<'_>, part: &str, factor: f32| match self.biased {
+            true => net.linear_scaled(x, &named(part), size, factor),
+            false => net.product_scaled(x, &named(part), size, factor),
+        };
+        let query = project(net, self.names.query, factor)?;
+        let key = project(net, self.names.key, 1.0)?;
+        let value = project(net, self.names.value, 1.0)?;
         let query = net.split_heads(&query, self.heads, width);
         let key = net.split_heads_transposed(&key, self.heads, width);
         let value = net.split_heads(&value, self.heads, width);

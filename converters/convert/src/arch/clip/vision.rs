@@ -1,9 +1,10 @@
 use bevel_manifest::{ChannelOrder, ImageInput, Interpolation, Resize};
-use bevel_onnx::{DType, Dim, Graph};
+use bevel_onnx::{Dim, Graph};
 
 use super::Tower;
 use crate::Error;
 use crate::arch::layers::Net;
+use crate::arch::patches::Patches;
 use crate::arch::settings::Settings;
 use crate::weights::Weights;
 
@@ -44,42 +45,19 @@ impl Vision {
     fn write(&self, net: &mut Net<'_>, joint: bool) -> Result<(), Error> {
         let hidden = self.tower.hidden;
         let prefix = self.tower.prefix(net.weights);
-        let side = Dim::Fixed(self.side);
-        let dims = [
-            Dim::named("batch"),
-            Dim::Fixed(self.channels),
-            side.clone(),
-            side,
-        ];
-        let pixels = net.graph.input("pixel_values", DType::F32, dims);
+        let size = Some([self.side; 2]);
+        let pixels = net.picture("pixel_values", self.channels, size);
         let scope = format!("{prefix}embeddings");
         net.graph.set_scope(&scope);
-        let kernel = format!("{scope}.patch_embedding.weight");
-        let kernel = net.table(&kernel, &[hidden, self.channels, self.patch, self.patch])?;
-        let step = [self.patch as i64; 2];
-        let attributes = [("kernel_shape", step.into()), ("strides", step.into())];
-        let patches = net.graph.node("Conv", &[&pixels, &kernel], attributes);
-        // N×D×h×w to N×(h·w)×D.
-        let flat = net.i64s(&[0, hidden as i64, -1]);
-        let patches = net.graph.node("Reshape", &[&patches, &flat], []);
-        let patches = net
-            .graph
-            .node("Transpose", &[&patches], [("perm", [0, 2, 1].into())]);
-
-        let class = net.table(&format!("{scope}.class_embedding"), &[hidden])?;
-        let batch = net.graph.node("Shape", &[&pixels], [("end", 1.into())]);
-        let one = net.i64s(&[1, hidden as i64]);
-        let shape = net
-            .graph
-            .node("Concat", &[&batch, &one], [("axis", 0.into())]);
-        let class = net.graph.node("Expand", &[&class, &shape], []);
-        let x = net
-            .graph
-            .node("Concat", &[&class, &patches], [("axis", 1.into())]);
         let tokens = (self.side / self.patch).pow(2) + 1;
-        let positions = format!("{scope}.position_embedding.weight");
-        let positions = net.table(&positions, &[tokens, hidden])?;
-        let x = net.graph.node("Add", &[&x, &positions], []);
+        let named = |name: &str| format!("{scope}.{name}");
+        let patches = Patches {
+            projection: &named("patch_embedding"),
+            patch: self.patch,
+            learned: &[(&named("class_embedding"), &[hidden])],
+            positions: (&named("position_embedding.weight"), &[tokens, hidden]),
+        };
+        let x = patches.embed(net, &pixels, hidden)?;
         // The name is misspelt in every checkpoint.
         let (norm, epsilon) = (format!("{prefix}pre_layrnorm"), self.tower.norm_epsilon);
         let x = net.layer_norm(&x, &norm, hidden, epsilon)?;

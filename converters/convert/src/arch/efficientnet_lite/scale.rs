@@ -20,13 +20,12 @@ const STAGES: [(usize, usize, usize, usize, usize); 7] = [
     (1, 3, 1, 6, 320),
 ];
 
-/// Channels of the stem and of the head, the same in all variants.
+/// Channels of the stem, the same in all variants.
 pub(super) const STEM: usize = 32;
-pub(super) const HEAD: usize = 1280;
 
 /// One inverted residual block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Block {
+pub(super) struct Scaled {
     pub kernel: usize,
     pub stride: usize,
     pub expansion: usize,
@@ -35,7 +34,7 @@ pub(super) struct Block {
 }
 
 /// The blocks of a variant, scaled as `round_filters` and `round_repeats` of the reference do.
-pub(super) fn blocks(width: f64, depth: f64) -> Vec<Block> {
+pub(super) fn blocks(width: f64, depth: f64) -> Vec<Scaled> {
     let mut blocks = Vec::new();
     let mut inputs = STEM;
     for (i, (repeats, kernel, stride, expansion, outputs)) in STAGES.into_iter().enumerate() {
@@ -46,7 +45,7 @@ pub(super) fn blocks(width: f64, depth: f64) -> Vec<Block> {
         };
         let outputs = round_channels(outputs as f64 * width);
         for repeat in 0..repeats {
-            blocks.push(Block {
+            blocks.push(Scaled {
                 kernel,
                 stride: if repeat == 0 { stride } else { 1 },
                 expansion,

@@ -95,6 +95,7 @@ pub(super) fn encode(
         hidden: config.hidden,
         heads: config.heads,
         inner: config.intermediate,
+        biased: true,
         norm_epsilon: config.norm_epsilon,
         activation: config.activation,
     };
