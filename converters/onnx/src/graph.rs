@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashSet};
 
-use crate::proto::{GraphProto, NodeProto};
+use crate::proto::NodeProto;
 use crate::{Attribute, DType, OPSET, Tensor};
 
 /// A model: nodes in topological order between inputs and outputs.
@@ -227,7 +227,8 @@ impl Graph {
         self.builder.names = names;
     }
 
-    fn unique(&mut self, name: String) -> String {
+    /// A name that nothing has, like this one, and takes it.
+    pub(crate) fn unique(&mut self, name: String) -> String {
         if self.builder.names.insert(name.clone()) {
             return name;
         }
@@ -242,12 +243,6 @@ impl Graph {
     }
 }
 
-/// The graphs inside a node: the bodies of `If`, `Loop`, `Scan`.
-fn bodies(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
-    let attributes = node.attribute.iter();
-    attributes.flat_map(|a| a.g.iter().chain(&a.graphs))
-}
-
 /// Renames a value in nodes and the bodies that read it.
 fn rename(nodes: &mut [NodeProto], from: &str, to: &str) {
     for node in nodes {
@@ -255,8 +250,7 @@ fn rename(nodes: &mut [NodeProto], from: &str, to: &str) {
         for used in used.filter(|used| *used == from) {
             to.clone_into(used);
         }
-        let attributes = node.attribute.iter_mut();
-        for body in attributes.flat_map(|a| a.g.iter_mut().chain(&mut a.graphs)) {
+        for body in node.bodies_mut() {
             rename(&mut body.node, from, to);
         }
     }
@@ -266,7 +260,7 @@ fn rename(nodes: &mut [NodeProto], from: &str, to: &str) {
 fn gather_reads<'a>(nodes: &'a [NodeProto], used: &mut HashSet<&'a str>) {
     for node in nodes {
         used.extend(node.input.iter().map(String::as_str));
-        for body in bodies(node) {
+        for body in node.bodies() {
             gather_reads(&body.node, used);
             used.extend(body.output.iter().map(|output| output.name()));
         }
@@ -277,7 +271,7 @@ fn gather_reads<'a>(nodes: &'a [NodeProto], used: &mut HashSet<&'a str>) {
 fn gather_names(nodes: &[NodeProto], names: &mut HashSet<String>) {
     for node in nodes {
         names.extend(node.output.iter().chain(&node.name).cloned());
-        for body in bodies(node) {
+        for body in node.bodies() {
             names.extend(body.input.iter().map(|input| input.name().to_owned()));
             names.extend(body.initializer.iter().map(|t| t.name().to_owned()));
             gather_names(&body.node, names);
