@@ -75,8 +75,7 @@ fn reshapes(node: &NodeProto, view: &View<'_>) -> Option<Rewrite> {
     Some(Rewrite::Replace(vec![reshape], vec![shape]))
 }
 
-/// `Squeeze` behind `Squeeze`, `Unsqueeze` behind `Unsqueeze`, and a `Squeeze` that takes an
-/// `Unsqueeze` back.
+/// `Squeeze` behind `Squeeze`, `Unsqueeze` behind `Unsqueeze`, and one that takes the other back.
 fn same_axes(node: &NodeProto, inner: &NodeProto, view: &View<'_>) -> Option<Rewrite> {
     let x = inner.input_at(0)?;
     let rank = view.facts.rank(x)?;
@@ -105,6 +104,12 @@ fn same_axes(node: &NodeProto, inner: &NodeProto, view: &View<'_>) -> Option<Rew
         ("Unsqueeze", "Squeeze") => {
             let between = rank + first.len();
             let (mut first, mut second) = (places(&first, between)?, places(&second, between)?);
+            first.sort_unstable();
+            second.sort_unstable();
+            return (first == second).then(|| Rewrite::Forward(x.to_owned()));
+        }
+        ("Squeeze", "Unsqueeze") => {
+            let (mut first, mut second) = (places(&first, rank)?, places(&second, rank)?);
             first.sort_unstable();
             second.sort_unstable();
             return (first == second).then(|| Rewrite::Forward(x.to_owned()));

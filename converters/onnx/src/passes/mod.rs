@@ -20,6 +20,7 @@ mod dense;
 mod fold;
 mod nothing;
 mod paddings;
+mod reshaped;
 mod shapes;
 mod softmax;
 mod sweep;
@@ -72,6 +73,10 @@ static PASSES: &[Pass] = &[
     Pass {
         name: "state shapes",
         rule: shapes::rule,
+    },
+    Pass {
+        name: "calculate in the shape that is wanted",
+        rule: reshaped::rule,
     },
     Pass {
         name: "pad inside",

@@ -38,14 +38,12 @@ pub(super) fn rule(node: &NodeProto, view: &View<'_>) -> Option<Rewrite> {
             let to = DType::from_code(i32::try_from(node.int("to")?).ok()?);
             to.is_some() && to == view.facts.dtype(node.input_at(0)?)
         }
+        "Flatten" if node.int("axis").unwrap_or(1) == 1 && rank(node, view) == Some(2) => true,
         "Reshape" | "Expand" | "Squeeze" | "Unsqueeze" | "Flatten" | "Tile" => {
             keeps_shape(node, view)
         }
         "Transpose" => {
-            let rank = view
-                .facts
-                .rank(node.input_at(0)?)
-                .or(node.ints("perm").map(<[i64]>::len))?;
+            let rank = rank(node, view).or(node.ints("perm").map(<[i64]>::len))?;
             permutation(node, rank)?.into_iter().eq(0..rank)
         }
         "Pad" => match node.ints("pads") {
@@ -53,7 +51,8 @@ pub(super) fn rule(node: &NodeProto, view: &View<'_>) -> Option<Rewrite> {
             None => view.ints_at(node, 1)?.iter().all(|pad| *pad == 0),
         },
         "Concat" | "Sum" | "Max" | "Min" | "Mean" => node.input.len() == 1,
-        "Split" => node.output.len() == 1 && keeps_shape(node, view),
+        // One part is all of it.
+        "Split" => node.output.len() == 1,
         "Slice" => slices_all(node, view)?,
         "Clip" => node.input_at(1).is_none() && node.input_at(2).is_none(),
         "Resize" => resizes_to_itself(node, view),
@@ -73,6 +72,10 @@ pub(super) fn rule(node: &NodeProto, view: &View<'_>) -> Option<Rewrite> {
     };
     let value = node.input_at(0)?;
     idle.then(|| Rewrite::Forward(value.to_owned()))
+}
+
+fn rank(node: &NodeProto, view: &View<'_>) -> Option<usize> {
+    view.facts.rank(node.input_at(0)?)
 }
 
 /// Whether the result has the shape of the first input.
