@@ -30,10 +30,12 @@ def pictures(*shape):
     return torch.rand(*shape)
 
 
-def vision(name, side=224, **options):
+def vision(name, side=224, opset=14):
+    import torch
     import torchvision
 
-    return getattr(torchvision.models, name)(weights=None, **options).eval(), (pictures(1, 3, side, side),), {}
+    torch.backends.mha.set_fastpath_enabled(False)  # its operator has no ONNX form
+    return getattr(torchvision.models, name)(weights=None).eval(), (pictures(1, 3, side, side),), {"opset": opset}
 
 
 def inception():
@@ -63,7 +65,16 @@ def bert():
     from transformers import BertConfig, BertModel
 
     config = BertConfig(hidden_size=64, num_hidden_layers=3, num_attention_heads=4, intermediate_size=128, vocab_size=300)
-    model = BertModel(config).eval()
+    class Named(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = BertModel(config).eval()
+
+        def forward(self, input_ids, attention_mask, token_type_ids):
+            out = self.model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
+            return out.last_hidden_state, out.pooler_output
+
+    model = Named().eval()
     ids = torch.randint(0, 300, (2, 9))
     names = ["input_ids", "attention_mask", "token_type_ids"]
     return model, (ids, torch.ones_like(ids), torch.zeros_like(ids)), {"inputs": names, "dynamic": {0: "batch", 1: "sequence"}}
@@ -111,8 +122,8 @@ MODELS = {
     "mobilenet_v3": lambda: vision("mobilenet_v3_small"),
     "efficientnet_b0": lambda: vision("efficientnet_b0"),
     "inception_v3": inception,
-    "vgg11_bn": lambda: vision("vgg11_bn", side=64),
-    "vit_b_16": lambda: vision("vit_b_16"),
+    "vgg11_bn": lambda: vision("vgg11_bn"),
+    "vit_b_16": lambda: vision("vit_b_16", opset=17),
     "unet": unet,
     "bert": bert,
     "gpt2": gpt2,
@@ -137,6 +148,9 @@ def export(folder: Path, name: str, dynamo: bool) -> None:
     settings = {"input_names": options.get("inputs")} if options.get("inputs") else {}
     if options.get("dynamic") and not dynamo:
         settings["dynamic_axes"] = {name: options["dynamic"] for name in options["inputs"]}
+    if options.get("dynamic") and dynamo:
+        dim = {axis: torch.export.Dim(name) for axis, name in options["dynamic"].items()}
+        settings["dynamic_shapes"] = {name: dim for name in options["inputs"]}
     if not dynamo:
         settings["opset_version"] = options.get("opset", 14)
     with torch.no_grad():
