@@ -146,6 +146,22 @@ fn checkpoints() {
 }
 
 #[test]
+fn settings_of_a_family() {
+    let bert = needs!(shared("golden/text/bert-model"));
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.bevel");
+    let convert = ["convert", arg(&bert), "-o", arg(&out)];
+    let set = ["--set", "wings=2"];
+    for (more, says) in [
+        (&set[..], "bert has no such setting"),
+        (&[set, set].concat(), "--set wings is given twice"),
+    ] {
+        refuses(&[&convert[..], more].concat(), 2, says);
+        assert!(!out.exists());
+    }
+}
+
+#[test]
 fn a_tokenizer_of_another_model() {
     let minilm = needs!(pulled("all-minilm-l6-v2"));
     let small = needs!(shared("golden/text/bert-model"));

@@ -3,8 +3,11 @@
 // Helpers of a test fail it by panicking, as its body does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use bevel_onnx::Graph;
+use bevel_onnx::proto::NodeProto;
 use bevel_tests::{arg, bevel, needs, root, shared, success};
 
 /// Folders of `../shared/golden/{set}` whose names start so; the list must not be empty.
@@ -70,9 +73,38 @@ fn holds(case: &Path) {
         let bundle = out.path().join("case.bevel");
         println!("{} {form:?}", case.display());
         success(&converted(case, &bundle, &[&arguments[..], form].concat()));
+        is_clean(&bundle);
         let io = case.join("io.safetensors");
         let arguments = ["verify", arg(&bundle), "--io", arg(&io)];
         println!("{}", success(&bevel().args(arguments).output().unwrap()));
+    }
+}
+
+/// Holds the graphs of a bundle to what ours are by construction: nothing that only training needs,
+/// nothing that could have been computed while converting.
+fn is_clean(bundle: &Path) {
+    let files = std::fs::read_dir(bundle).unwrap();
+    let files = files.map(|entry| entry.unwrap().path());
+    for file in files.filter(|file| file.extension().is_some_and(|e| e == "onnx")) {
+        let graph = Graph::load(&file).unwrap();
+        let constants = graph.initializers.iter().map(|t| t.name.clone()).collect();
+        nodes_are_clean(&graph.nodes, &constants);
+    }
+}
+
+fn nodes_are_clean(nodes: &[NodeProto], constants: &HashSet<String>) {
+    for node in nodes {
+        let (name, op) = (node.name(), node.op_type());
+        let useless = ["BatchNormalization", "Constant", "Dropout", "Identity"];
+        assert!(!useless.contains(&op), "{name} is {op}");
+        let mut inputs = node.input.iter().filter(|input| !input.is_empty());
+        let folds = !node.input.is_empty() && inputs.all(|input| constants.contains(input));
+        // What is inside an `If` may be constant; whether it is reached is not.
+        assert!(!folds, "{name} ({op}) has only constant inputs");
+        for body in node.attribute.iter().flat_map(|a| &a.g) {
+            let own = body.initializer.iter().map(|t| t.name().to_owned());
+            nodes_are_clean(&body.node, &constants.iter().cloned().chain(own).collect());
+        }
     }
 }
 

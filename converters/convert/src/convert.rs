@@ -6,6 +6,7 @@ use crate::bundle::{self, Staging};
 use crate::clock::Clock;
 use crate::judge::Judge;
 use crate::report::{Report, Stage};
+use crate::set::Set;
 use crate::source::Source;
 use crate::variants::{Candidate, Wanted, choose};
 use crate::{Error, Options, arch, recipe};
@@ -24,12 +25,14 @@ pub fn convert(
 ) -> Result<Report, Error> {
     let mut clock = Clock::new(progress);
     clock.begin(Stage::Read);
-    let source = Source::open(checkpoint)?;
+    let mut source = Source::open(checkpoint)?;
+    source.set = Set::new(&options.set);
     let family = arch::family(&source, options.arch.as_deref())?;
     let staging = Staging::new(out)?;
 
     clock.begin(Stage::Build);
     let mut built = (family.build)(&source, options)?;
+    source.set.finish(family.name)?;
     recipe::apply(&mut built, options, &source)?;
     for graph in built.graphs.values() {
         graph.check()?;

@@ -49,6 +49,7 @@ mod options;
 mod quantize;
 mod recipe;
 mod report;
+mod set;
 mod source;
 mod tokenizer;
 mod variants;

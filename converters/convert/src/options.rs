@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -26,6 +27,9 @@ pub struct Options {
     pub license: Option<String>,
     /// Model name; goes before the recipe's. `None` takes the name of the output.
     pub name: Option<String>,
+    /// Settings of the family that a checkpoint does not hold, such as an activation. A key that the
+    /// family does not know is an error.
+    pub set: BTreeMap<String, String>,
 }
 
 /// Which precisions a bundle gets.

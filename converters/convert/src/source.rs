@@ -7,6 +7,7 @@ use bevel_weights::Checkpoint;
 use serde_json::Value;
 
 use crate::Error;
+use crate::set::Set;
 
 /// Usual names of the weights file in a folder, the better ones first.
 const WEIGHT_FILES: [&str; 6] = [
@@ -30,6 +31,8 @@ pub(crate) struct Source {
     folder: PathBuf,
     /// `config.json`, where there is one.
     pub config: Option<Value>,
+    /// What the user says about it.
+    pub set: Set,
 }
 
 impl Source {
@@ -44,6 +47,7 @@ impl Source {
             checkpoint: Checkpoint::open(&file)?,
             folder,
             config: None,
+            set: Set::default(),
         };
         source.config = source.json("config.json")?;
         Ok(source)

@@ -110,34 +110,34 @@ impl Graph {
     }
 
     /// Adds a node of one result and answers the result's name.
-    pub fn node<const A: usize>(
+    pub fn node<'a>(
         &mut self,
         op: &str,
         inputs: &[&str],
-        attributes: [(&str, Attribute); A],
+        attributes: impl IntoIterator<Item = (&'a str, Attribute)>,
     ) -> String {
         let [result] = self.node_of(op, inputs, attributes);
         result
     }
 
     /// Adds a node of several results and answers their names.
-    pub fn node_of<const A: usize, const R: usize>(
+    pub fn node_of<'a, const R: usize>(
         &mut self,
         op: &str,
         inputs: &[&str],
-        attributes: [(&str, Attribute); A],
+        attributes: impl IntoIterator<Item = (&'a str, Attribute)>,
     ) -> [String; R] {
         self.node_in("", op, inputs, attributes)
     }
 
     /// Adds a node of another operator set than ONNX's own, such as [`CONTRIB`](crate::CONTRIB), and
     /// answers the names of its results. An empty name among the inputs leaves an optional one out.
-    pub fn node_in<const A: usize, const R: usize>(
+    pub fn node_in<'a, const R: usize>(
         &mut self,
         domain: &str,
         op: &str,
         inputs: &[&str],
-        attributes: [(&str, Attribute); A],
+        attributes: impl IntoIterator<Item = (&'a str, Attribute)>,
     ) -> [String; R] {
         self.opsets.entry(domain.to_owned()).or_insert(1);
         let name = match self.builder.scope.as_str() {

@@ -99,9 +99,22 @@ pub struct ConvertArgs {
     /// A recipe that fills in what the checkpoint does not say.
     #[arg(long, value_name = "FILE.toml")]
     pub recipe: Option<PathBuf>,
+    /// A setting of the architecture that the checkpoint does not hold, such as activation=tanh.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    pub set: Vec<(String, String)>,
     /// The report as one JSON object.
     #[arg(long)]
     pub json: bool,
+}
+
+#[cfg(feature = "convert")]
+fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() && !value.is_empty() => {
+            Ok((key.into(), value.into()))
+        }
+        _ => Err("expected KEY=VALUE".into()),
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -26,6 +26,14 @@ pub fn convert(args: &ConvertArgs) -> anyhow::Result<()> {
         .map_err(|e: String| fail(ErrorKind::Input, e))?;
     options.portable = args.portable;
     options.labels = args.labels.clone();
+    for (key, value) in &args.set {
+        if options.set.insert(key.clone(), value.clone()).is_some() {
+            return Err(fail(
+                ErrorKind::Input,
+                format!("--set {key} is given twice"),
+            ));
+        }
+    }
     options.recipe_dir = from.recipe.as_ref().and_then(|(_, folder)| folder.clone());
     options.recipe = from.recipe.map(|(recipe, _)| recipe);
     // Without ONNX Runtime nothing can be measured, and an unmeasured variant is not shipped as

@@ -21,6 +21,14 @@ pub enum Decode {
     Generate(GenerateSpec),
     /// Box predictions to boxes.
     Detect(DetectSpec),
+    /// Box predictions to boxes with a mask each.
+    Instances(InstanceSpec),
+    /// Logits N×C×H×W to a class for each pixel.
+    Semantic(SemanticSpec),
+    /// Box predictions to boxes with keypoints.
+    Pose(PoseSpec),
+    /// Box predictions to boxes of any direction.
+    Obb(DetectSpec),
     /// Token ids to text.
     Transcribe(TranscribeSpec),
     /// Named tensors as they are.
@@ -110,6 +118,68 @@ pub enum BoxHead {
         /// Cell sizes in pixels, in the order of the cells.
         strides: Vec<u32>,
     },
+    /// Ultralytics since YOLOv8: `predictions` N×(4+C+E)×A with `[cx, cy, w, h]` in pixels of the
+    /// tensor, C class probabilities, and what the task needs beside: the coefficients of a mask,
+    /// keypoints, or for oriented boxes the angle in radians.
+    Yolo,
+    /// Boxes that the graph has chosen itself, for one picture: `boxes` K×4 `[x1, y1, x2, y2]` in
+    /// pixels of the picture, `labels` K (i64), `scores` K, best first.
+    Boxes,
+}
+
+/// Predictions to boxes with a mask each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceSpec {
+    /// The boxes.
+    #[serde(rename = "boxes")]
+    pub detect: DetectSpec,
+    /// How a box gets its mask.
+    pub masks: MaskHead,
+    /// A pixel belongs to a mask above this probability, in 0 ..= 1.
+    pub min_mask: f32,
+}
+
+/// How a box gets its mask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "layout", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum MaskHead {
+    /// YOLACT (Bolya et al. 2019, arXiv:1904.02689): `prototypes` N×P×h×w over the whole tensor; a mask
+    /// is the sigmoid of their sum weighted by the box's P coefficients, cut to the box.
+    Prototypes {
+        /// P.
+        count: usize,
+    },
+    /// Mask R-CNN (He et al. 2017, arXiv:1703.06870): `masks` K×1×M×M, probabilities over the box,
+    /// which is enlarged by the pixel that the resampling needs around it.
+    Soft,
+}
+
+/// Logits N×C×H×W to a class for each pixel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SemanticSpec {
+    /// The file with one class name a line; without it a class is its index in decimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<String>,
+    /// `softmax`: the best class of each pixel. `sigmoid`: each class on its own, above `min_mask`.
+    pub activation: Activation,
+    /// A pixel belongs to a class of its own above this probability, in 0 ..= 1.
+    pub min_mask: f32,
+}
+
+/// Predictions to boxes with keypoints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoseSpec {
+    /// The boxes.
+    #[serde(rename = "boxes")]
+    pub detect: DetectSpec,
+    /// Keypoints a box.
+    pub keypoints: usize,
+    /// Numbers a keypoint: x and y in pixels of the tensor, and third whether it is seen, in 0 ..= 1.
+    pub dims: usize,
 }
 
 impl Decode {
@@ -118,28 +188,52 @@ impl Decode {
         match self {
             Self::Classify(spec) => spec.labels.iter().map(String::as_str).collect(),
             Self::Tag(spec) => vec![spec.labels.as_str()],
-            Self::Detect(spec) => vec![spec.labels.as_str()],
+            Self::Semantic(spec) => spec.labels.iter().map(String::as_str).collect(),
+            Self::Detect(_) | Self::Instances(_) | Self::Pose(_) | Self::Obb(_) => {
+                let detect = self.detect().into_iter();
+                detect.map(|spec| spec.labels.as_str()).collect()
+            }
             Self::Generate(spec) => spec.chat_template.as_deref().into_iter().collect(),
             Self::Transcribe(spec) => vec![spec.tokenizer()],
             Self::Embed(_) | Self::Answer | Self::Fill | Self::Tensors => Vec::new(),
         }
     }
 
+    /// How boxes are found, for every task that finds some.
+    pub fn detect(&self) -> Option<&DetectSpec> {
+        match self {
+            Self::Detect(spec) | Self::Obb(spec) => Some(spec),
+            Self::Instances(InstanceSpec { detect, .. }) | Self::Pose(PoseSpec { detect, .. }) => {
+                Some(detect)
+            }
+            _ => None,
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         let invalid = |what: &str| Err(Error::Invalid(format!("[decode] {what}")));
+        let fraction = |name: &str, value: f32| match (0.0..=1.0).contains(&value) {
+            true => Ok(()),
+            false => invalid(&format!("{name} must be in 0 ..= 1")),
+        };
+        if let Some(spec) = self.detect() {
+            fraction("min_score", spec.min_score)?;
+            fraction("iou", spec.iou)?;
+            if let BoxHead::YoloxGrid { strides } = &spec.head
+                && (strides.is_empty() || strides.contains(&0))
+            {
+                return invalid("strides must be given and not zero");
+            }
+        }
         match self {
-            Self::Detect(spec) if !(0.0..=1.0).contains(&spec.min_score) => {
-                invalid("min_score must be in 0 ..= 1")
+            Self::Instances(spec) => fraction("min_mask", spec.min_mask)?,
+            Self::Semantic(spec) => fraction("min_mask", spec.min_mask)?,
+            Self::Pose(spec) if spec.keypoints == 0 || !(2..=3).contains(&spec.dims) => {
+                return invalid("keypoints must be given, of 2 or 3 numbers each");
             }
-            Self::Detect(spec) if !(0.0..=1.0).contains(&spec.iou) => {
-                invalid("iou must be in 0 ..= 1")
-            }
-            Self::Detect(DetectSpec {
-                head: BoxHead::YoloxGrid { strides },
-                ..
-            }) if strides.is_empty() || strides.contains(&0) => {
-                invalid("strides must be given and not zero")
-            }
+            _ => {}
+        }
+        match self {
             Self::Generate(spec) => spec.check(),
             Self::Transcribe(spec) => spec.check(),
             _ => Ok(()),

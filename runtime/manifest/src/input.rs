@@ -54,7 +54,7 @@ pub struct TextImageInput {
     pub image: ImageInput,
 }
 
-/// Picture to one f32 tensor N×3×H×W: `value = (pixel · scale − mean) / std` per channel, pixels in
+/// Picture to one f32 tensor N×3×H×W, or 3×H×W where the graph takes one at a time: `value = (pixel · scale − mean) / std` per channel, pixels in
 /// 0 ..= 255.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -127,6 +127,8 @@ pub enum Resize {
         /// Length of the shorter side before the cut, in pixels.
         shorter_side: u32,
     },
+    /// Not at all: the graph takes pictures of any size up to `width`×`height` and sees to it.
+    Keep,
 }
 
 /// Where a letterboxed picture sits in its frame.

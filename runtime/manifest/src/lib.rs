@@ -63,7 +63,8 @@ use sha2::{Digest, Sha256};
 
 pub use audio::{AudioInput, MelSpec, VadSpec};
 pub use decode::{
-    Activation, BoxHead, ClassifySpec, Decode, DetectSpec, EmbedSpec, LabelSpec, Pooling,
+    Activation, BoxHead, ClassifySpec, Decode, DetectSpec, EmbedSpec, InstanceSpec, LabelSpec,
+    MaskHead, Pooling, PoseSpec, SemanticSpec,
 };
 pub use error::Error;
 pub use generate::{GenerateSpec, SamplingSpec};

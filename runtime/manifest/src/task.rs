@@ -22,6 +22,12 @@ pub enum Task {
     Generate,
     /// Image to labelled boxes.
     Detect,
+    /// Image to regions: one for each thing, or one for each class.
+    Segment,
+    /// Image to boxes with keypoints.
+    Pose,
+    /// Image to boxes of any direction.
+    Obb,
     /// Speech to text.
     Transcribe,
     /// Any model: named tensors in, named tensors out.
@@ -29,7 +35,7 @@ pub enum Task {
 }
 
 impl Task {
-    const NAMES: [(Self, &'static str); 9] = [
+    const NAMES: [(Self, &'static str); 12] = [
         (Self::Embed, "embed"),
         (Self::Classify, "classify"),
         (Self::Tag, "tag"),
@@ -37,6 +43,9 @@ impl Task {
         (Self::Fill, "fill"),
         (Self::Generate, "generate"),
         (Self::Detect, "detect"),
+        (Self::Segment, "segment"),
+        (Self::Pose, "pose"),
+        (Self::Obb, "obb"),
         (Self::Transcribe, "transcribe"),
         (Self::Tensors, "tensors"),
     ];

@@ -8,7 +8,7 @@
 //! Encoder-decoders say `{i}.decoder.key` for the decoder's own and `{i}.encoder.key` for the cache over
 //! the encoder's output.
 
-use bevel_onnx::{DType, Dim};
+use bevel_onnx::{DType, Dim, Graph};
 
 use super::layers::{Net, hide_others};
 
@@ -92,23 +92,33 @@ pub(super) fn length(net: &mut Net<'_>, x: &str) -> String {
 }
 
 /// Positions P .. P+T as i64 of T, and the bias T×(P+T) that hides from each position what comes
-/// after it.
-pub(super) fn causal(net: &mut Net<'_>, past: &str, new: &str) -> [String; 2] {
+/// after it; without a past P is 0.
+pub(super) fn causal(net: &mut Net<'_>, past: Option<&str>, new: &str) -> [String; 2] {
     let [rows, seen] = seen(net, past, new);
     let bias = hide_others(net, &seen);
     [rows, bias]
 }
 
 /// Positions P .. P+T as i64 of T, and for each of them which of 0 .. P+T it may see: bool T×(P+T).
-pub(super) fn seen(net: &mut Net<'_>, past: &str, new: &str) -> [String; 2] {
+pub(super) fn seen(net: &mut Net<'_>, past: Option<&str>, new: &str) -> [String; 2] {
     let axis = net.i64s(&[0]);
     let (zero, one) = (net.index(0), net.index(1));
     let graph = &mut net.graph;
-    let end = graph.node("Add", &[past, new], []);
-    let end = graph.node("Squeeze", &[&end, &axis], []);
-    let start = graph.node("Squeeze", &[past, &axis], []);
-    let rows = graph.node("Range", &[&start, &end, &one], []);
-    let columns = graph.node("Range", &[&zero, &end, &one], []);
+    let range =
+        |graph: &mut Graph, from: &str, to: &str| graph.node("Range", &[from, to, &one], []);
+    let (rows, columns) = match past {
+        None => {
+            let end = graph.node("Squeeze", &[new, &axis], []);
+            let rows = range(graph, &zero, &end);
+            (rows.clone(), rows)
+        }
+        Some(past) => {
+            let end = graph.node("Add", &[past, new], []);
+            let end = graph.node("Squeeze", &[&end, &axis], []);
+            let start = graph.node("Squeeze", &[past, &axis], []);
+            (range(graph, &start, &end), range(graph, &zero, &end))
+        }
+    };
     let column = net.i64s(&[1]);
     let graph = &mut net.graph;
     let upright = graph.node("Unsqueeze", &[&rows, &column], []);

@@ -79,7 +79,7 @@ impl Decoding {
         net.graph.set_scope("decoder");
         let past = past_length(net, past);
         let new = length(net, &ids);
-        let [positions, bias] = causal(net, &past, &new);
+        let [positions, bias] = causal(net, Some(&past), &new);
 
         net.graph.set_scope("cross");
         let none = net.i64s(&[0]);

@@ -14,22 +14,33 @@ pub(super) enum Activation {
     Gelu,
     /// x·Φ(x) by the hyperbolic tangent.
     GeluTanh,
+    /// min(max(x/6 + 1/2, 0), 1).
+    HardSigmoid,
+    /// x times that.
+    HardSwish,
     /// x·σ(1.702·x).
     QuickGelu,
     Relu,
+    /// min(max(x, 0), 6).
+    Relu6,
+    Sigmoid,
     /// x·σ(x).
     Silu,
     Tanh,
 }
 
 /// Names in `config.json`, as `ACT2FN` of transformers 5.23 has them.
-const ACTIVATIONS: [(&str, Activation); 9] = [
+const ACTIVATIONS: [(&str, Activation); 13] = [
     ("gelu", Activation::Gelu),
     ("gelu_new", Activation::GeluTanh),
     ("gelu_pytorch_tanh", Activation::GeluTanh),
     ("gelu_fast", Activation::GeluTanh),
+    ("hardswish", Activation::HardSwish),
     ("quick_gelu", Activation::QuickGelu),
     ("relu", Activation::Relu),
+    ("relu6", Activation::Relu6),
+    ("hard_sigmoid", Activation::HardSigmoid),
+    ("sigmoid", Activation::Sigmoid),
     ("silu", Activation::Silu),
     ("swish", Activation::Silu),
     ("tanh", Activation::Tanh),
@@ -69,6 +80,13 @@ impl<'a> Net<'a> {
     pub fn i64s(&mut self, elements: &[i64]) -> String {
         let key = format!("i64{elements:?}").replace(' ', "");
         self.constant(Tensor::i64s(key, elements))
+    }
+
+    /// A list of f32, shared.
+    #[allow(dead_code)]
+    pub fn f32s(&mut self, elements: &[f32]) -> String {
+        let key = format!("f32{elements:?}").replace(' ', "");
+        self.constant(Tensor::f32(key, &[elements.len()], elements.to_vec()))
     }
 
     /// One i64 without dimensions, shared.
@@ -264,7 +282,17 @@ impl<'a> Net<'a> {
         let approximate = match activation {
             Activation::Gelu => "none",
             Activation::GeluTanh => "tanh",
+            Activation::HardSigmoid => {
+                let slope = [("alpha", (1.0f32 / 6.0).into())];
+                return self.graph.node("HardSigmoid", &[x], slope);
+            }
+            Activation::HardSwish => return self.graph.node("HardSwish", &[x], []),
             Activation::Relu => return self.graph.node("Relu", &[x], []),
+            Activation::Relu6 => {
+                let (least, most) = (self.scalar(0.0), self.scalar(6.0));
+                return self.graph.node("Clip", &[x, &least, &most], []);
+            }
+            Activation::Sigmoid => return self.graph.node("Sigmoid", &[x], []),
             Activation::Tanh => return self.graph.node("Tanh", &[x], []),
             Activation::Silu => {
                 let gate = self.graph.node("Sigmoid", &[x], []);

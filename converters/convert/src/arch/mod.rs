@@ -16,6 +16,7 @@ mod heads;
 mod image;
 mod layers;
 mod llama;
+mod map;
 mod moonshine;
 mod mpnet;
 mod nearest;

@@ -57,7 +57,7 @@ impl Attention {
         let new = length(net, ids);
         let total = length(net, mask);
         let past = net.graph.node("Sub", &[&total, &new], []);
-        let [_, seen] = seen(net, &past, &new);
+        let [_, seen] = seen(net, Some(&past), &new);
         let tokens = keep_tokens(net, mask);
         let seen = net.graph.node("And", &[&seen, &tokens], []);
         let bias = hide_others(net, &seen);

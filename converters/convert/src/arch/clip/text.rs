@@ -60,7 +60,7 @@ impl Text {
         let x = net.graph.node("Add", &[&words, &rows], []);
 
         net.graph.set_scope("mask");
-        let [_, causal] = cache::causal(net, &zero, &length);
+        let [_, causal] = cache::causal(net, None, &length);
         let padding = padding_bias(net, &mask);
         // The smaller, not the sum, which would be −∞ where both hide.
         let bias = net.graph.node("Min", &[&causal, &padding], []);

@@ -1,8 +1,10 @@
-use bevel_onnx::{Attribute, DType, Dim, Graph, Tensor};
+use bevel_onnx::{DType, Dim, Graph};
 
 use super::NAME;
-use super::scale::{Block, HEAD, STEM};
+use super::scale::{Block, HEAD};
 use crate::Error;
+use crate::arch::layers::{Activation, Net};
+use crate::arch::map::{Conv2d, Map};
 use crate::weights::Weights;
 
 /// `batch_norm_epsilon` of the reference.
@@ -14,54 +16,38 @@ pub(super) fn build(
     side: usize,
     blocks: &[Block],
 ) -> Result<(Graph, usize), Error> {
-    let mut graph = Graph::new(NAME);
-    let square = [Dim::Fixed(3), Dim::Fixed(side), Dim::Fixed(side)];
-    let dims = [Dim::named("batch")].into_iter().chain(square);
-    let pixels = graph.input("pixels", DType::F32, dims);
-    let low = graph.initializer(Tensor::scalar("relu6/low", 0.0));
-    let high = graph.initializer(Tensor::scalar("relu6/high", 6.0));
     let mut net = Network {
-        graph,
-        weights,
-        relu6: [low, high],
+        net: Net::new(NAME, weights),
         side,
     };
-    let mut x = net.conv(&pixels, "_conv_stem", "_bn0", [3, STEM, 3, 2, 1])?;
+    let pixels = net.net.picture("pixels", 3, Some([side; 2]));
+    let mut x = net.conv(&pixels, "_conv_stem", "_bn0", [3, 2], Conv2d::PLAIN)?;
     x = net.relu6(&x);
     for (i, block) in blocks.iter().enumerate() {
         x = net.block(&x, &format!("_blocks.{i}"), *block)?;
     }
-    let width = blocks.last().map_or(STEM, |block| block.outputs);
-    x = net.conv(&x, "_conv_head", "_bn1", [width, HEAD, 1, 1, 1])?;
+    x = net.conv(&x, "_conv_head", "_bn1", [1, 1], Conv2d::PLAIN)?;
     x = net.relu6(&x);
 
-    let classes = weights.shape("_fc.weight").and_then(|s| s.first());
-    let classes = classes.copied().unwrap_or(1);
-    let weight = weights.take("_fc.weight", &[classes, HEAD])?;
-    let bias = weights.take("_fc.bias", &[classes])?;
-    let mut graph = net.graph;
-    graph.set_scope("_fc");
-    let weight = graph.initializer(weight);
-    let bias = graph.initializer(bias);
-    let x = graph.node("GlobalAveragePool", &[&x], []);
-    let x = graph.node("Flatten", &[&x], []);
-    let logits = graph.node("Gemm", &[&x, &weight, &bias], [("transB", 1.into())]);
+    let mut net = net.net;
+    net.graph.set_scope("_fc");
+    let x = net.global_average(&x);
+    let x = net.graph.node("Flatten", &[&x.value], []);
+    let (logits, classes) = net.dense(&x, "_fc", HEAD)?;
     let dims = [Dim::named("batch"), Dim::Fixed(classes)];
-    graph.output(&logits, "logits", DType::F32, dims);
-    Ok((graph, classes))
+    net.graph.output(&logits, "logits", DType::F32, dims);
+    Ok((net.graph, classes))
 }
 
 struct Network<'a> {
-    graph: Graph,
-    weights: &'a Weights<'a>,
-    relu6: [String; 2],
+    net: Net<'a>,
     /// Height and width of the current feature map.
     side: usize,
 }
 
 impl Network<'_> {
     /// Expand 1×1, filter each channel k×k, project 1×1; the input is added where shapes allow.
-    fn block(&mut self, x: &str, name: &str, block: Block) -> Result<String, Error> {
+    fn block(&mut self, x: &Map, name: &str, block: Block) -> Result<Map, Error> {
         let Block {
             kernel,
             stride,
@@ -69,84 +55,51 @@ impl Network<'_> {
             inputs,
             outputs,
         } = block;
-        let wide = inputs * expansion;
         let part = |part: &str| format!("{name}.{part}");
-        let mut y = x.to_owned();
+        let mut y = x.clone();
         if expansion != 1 {
-            let size = [inputs, wide, 1, 1, 1];
-            y = self.conv(&y, &part("_expand_conv"), &part("_bn0"), size)?;
+            let names = [part("_expand_conv"), part("_bn0")];
+            y = self.conv(&y, &names[0], &names[1], [1, 1], Conv2d::PLAIN)?;
             y = self.relu6(&y);
         }
-        let size = [wide, wide, kernel, stride, wide];
-        y = self.conv(&y, &part("_depthwise_conv"), &part("_bn1"), size)?;
+        let names = [part("_depthwise_conv"), part("_bn1")];
+        let depthwise = Conv2d::PLAIN.depthwise();
+        y = self.conv(&y, &names[0], &names[1], [kernel, stride], depthwise)?;
         y = self.relu6(&y);
-        let size = [wide, outputs, 1, 1, 1];
-        y = self.conv(&y, &part("_project_conv"), &part("_bn2"), size)?;
+        let names = [part("_project_conv"), part("_bn2")];
+        y = self.conv(&y, &names[0], &names[1], [1, 1], Conv2d::PLAIN)?;
         if stride == 1 && inputs == outputs {
-            y = self.graph.node("Add", &[&y, x], []);
+            y = self.net.with("Add", &y, &[&x.value]);
         }
         Ok(y)
     }
 
-    /// A convolution with the batch normalisation after it folded in; `size` is inputs, outputs,
-    /// kernel, stride, groups.
-    fn conv(&mut self, x: &str, name: &str, norm: &str, size: [usize; 5]) -> Result<String, Error> {
-        let [inputs, outputs, kernel, stride, groups] = size;
-        let dims = [outputs, inputs / groups, kernel, kernel];
-        let weight = self.weights.take_f32(&format!("{name}.weight"), &dims)?;
-        let (weight, bias) = self.fold(weight, norm, outputs)?;
-        let graph = &mut self.graph;
-        graph.set_scope(name);
-        let weight = graph.initializer(Tensor::f32(format!("{name}.weight"), &dims, weight));
-        let bias = graph.initializer(Tensor::f32(format!("{name}.bias"), &[outputs], bias));
+    /// A convolution of a kernel and a stride with the padding that the size of the map asks for.
+    fn conv(
+        &mut self,
+        x: &Map,
+        name: &str,
+        norm: &str,
+        [kernel, stride]: [usize; 2],
+        conv: Conv2d<'_>,
+    ) -> Result<Map, Error> {
+        self.net.graph.set_scope(name);
         let (before, after) = same_padding(self.side, kernel, stride);
         self.side = self.side.div_ceil(stride);
-        let int = |n: usize| Attribute::from(n as i64);
-        let pair = |n: usize| Attribute::from([n as i64; 2]);
-        let attributes = [
-            ("group", int(groups)),
-            ("kernel_shape", pair(kernel)),
-            ("pads", [before, before, after, after].into()),
-            ("strides", pair(stride)),
-        ];
-        Ok(graph.node("Conv", &[x, &weight, &bias], attributes))
+        let conv = conv.stride(stride).padding([before, before, after, after]);
+        self.net.conv2d(x, name, conv.norm(norm, NORM_EPSILON))
     }
 
-    /// `γ·(w·x − μ)/√(σ² + ε) + β` as one weight and one bias.
-    fn fold(
-        &self,
-        mut weight: Vec<f32>,
-        norm: &str,
-        channels: usize,
-    ) -> Result<(Vec<f32>, Vec<f32>), Error> {
-        let take = |of: &str| self.weights.take_f32(&format!("{norm}.{of}"), &[channels]);
-        let gamma = take("weight")?;
-        let beta = take("bias")?;
-        let mean = take("running_mean")?;
-        let variance = take("running_var")?;
-        let per_channel = weight.len() / channels;
-        let mut bias = Vec::with_capacity(channels);
-        for (c, filter) in weight.chunks_exact_mut(per_channel).enumerate() {
-            let factor = f64::from(gamma[c]) / (f64::from(variance[c]) + NORM_EPSILON).sqrt();
-            for w in filter {
-                *w = (f64::from(*w) * factor) as f32;
-            }
-            bias.push((f64::from(beta[c]) - f64::from(mean[c]) * factor) as f32);
-        }
-        Ok((weight, bias))
-    }
-
-    fn relu6(&mut self, x: &str) -> String {
-        let [low, high] = &self.relu6;
-        self.graph.node("Clip", &[x, low, high], [])
+    fn relu6(&mut self, x: &Map) -> Map {
+        self.net.activated(x, Activation::Relu6)
     }
 }
 
 /// TensorFlow's `SAME`: ⌈side/stride⌉ outputs; an odd pixel goes after.
-fn same_padding(side: usize, kernel: usize, stride: usize) -> (i64, i64) {
+fn same_padding(side: usize, kernel: usize, stride: usize) -> (usize, usize) {
     let outputs = side.div_ceil(stride);
     let padding = ((outputs - 1) * stride + kernel).saturating_sub(side);
-    ((padding / 2) as i64, (padding - padding / 2) as i64)
+    (padding / 2, padding - padding / 2)
 }
 
 #[cfg(test)]
