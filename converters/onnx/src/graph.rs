@@ -201,6 +201,29 @@ impl Graph {
         });
     }
 
+    /// Gives a value another name wherever it is used. What had that name gets a number.
+    pub fn rename(&mut self, value: &str, name: &str) {
+        if value == name {
+            return;
+        }
+        if self.builder.names.contains(name) {
+            let other = self.unique(name.to_owned());
+            self.rename_value(name, &other);
+        }
+        self.builder.names.insert(name.to_owned());
+        self.rename_value(value, name);
+    }
+
+    fn rename_value(&mut self, from: &str, to: &str) {
+        let values = self.inputs.iter_mut().chain(&mut self.outputs);
+        let names = values.map(|value| &mut value.name);
+        let constants = self.initializers.iter_mut().map(|tensor| &mut tensor.name);
+        for name in names.chain(constants).filter(|name| *name == from) {
+            to.clone_into(name);
+        }
+        rename(&mut self.nodes, from, to);
+    }
+
     /// The constant called `name`.
     pub fn find_initializer(&self, name: &str) -> Option<&Tensor> {
         self.initializers.iter().find(|t| t.name == name)
@@ -251,6 +274,10 @@ fn rename(nodes: &mut [NodeProto], from: &str, to: &str) {
             to.clone_into(used);
         }
         for body in node.bodies_mut() {
+            let outputs = body.output.iter_mut().filter_map(|o| o.name.as_mut());
+            for name in outputs.filter(|name| *name == from) {
+                to.clone_into(name);
+            }
             rename(&mut body.node, from, to);
         }
     }

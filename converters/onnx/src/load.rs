@@ -23,7 +23,16 @@ impl Graph {
             path: path.into(),
             source,
         })?;
-        let model = ModelProto::decode(Bytes::from(bytes)).map_err(|source| Error::Decode {
+        Self::from_bytes(path, Bytes::from(bytes))
+    }
+
+    /// A model whose bytes are at hand; external data lies beside `path`, which is what errors call it.
+    /// Constants share the bytes.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn from_bytes(path: &Path, bytes: Bytes) -> Result<Self, Error> {
+        let model = ModelProto::decode(bytes).map_err(|source| Error::Decode {
             path: path.into(),
             source,
         })?;

@@ -10,6 +10,7 @@
 //!   `pytorch_model.bin.index.json`;
 //! - CTranslate2 `model.bin`, as faster-whisper has it: zero copies, aliases share their bytes, and
 //!   int8 and int16 weights come with their scales;
+//! - ONNX graphs: the constants are the tensors, and [`Checkpoint::graph`] is the whole;
 //! - word vectors, word2vec's in binary and text and GloVe's: one tensor `vectors`, V×D f32, and
 //!   the [`Words`]. The file is passed through once, as its rows have no fixed length.
 //!
@@ -48,6 +49,7 @@ mod dtype;
 mod error;
 mod limits;
 mod map;
+mod onnx;
 pub mod pickle;
 mod pytorch;
 mod safetensors;
@@ -61,6 +63,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use bevel_onnx::Graph;
 use bytes::Bytes;
 use pickle::{Pickle, Value};
 use strided::Strided;
@@ -81,6 +84,7 @@ pub struct Checkpoint {
     words: Option<Words>,
     tensors: Tensors,
     pickle: Option<Pickle>,
+    graph: Option<Graph>,
 }
 
 /// The layout of tensors that a CTranslate2 file declares.
@@ -162,7 +166,7 @@ impl Checkpoint {
     /// `stream` gives the same bytes from their beginning.
     fn read(path: &Path, bytes: Bytes, stream: &mut dyn BufRead) -> Result<Self, Error> {
         let format = sniff::sniff(path, &bytes)?;
-        let (mut spec, mut pickle, mut words) = (None, None, None);
+        let (mut spec, mut pickle, mut words, mut graph) = (None, None, None, None);
         let tensors = match format {
             Format::Safetensors => safetensors::read(path, &bytes)?,
             Format::Index => shards::read(path, &bytes)?,
@@ -186,8 +190,14 @@ impl Checkpoint {
                 words = Some(found);
                 BTreeMap::from([("vectors".into(), tensor)])
             }
+            Format::Onnx => {
+                let (whole, tensors) = onnx::read(path, bytes)?;
+                graph = Some(whole);
+                tensors
+            }
         };
-        if tensors.is_empty() {
+        // A graph may calculate without weights.
+        if tensors.is_empty() && graph.is_none() {
             return Err(Error::NoTensors { path: path.into() });
         }
         Ok(Self {
@@ -197,6 +207,7 @@ impl Checkpoint {
             words,
             tensors,
             pickle,
+            graph,
         })
     }
 
@@ -225,7 +236,7 @@ impl Checkpoint {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// How many tensors there are; never zero.
+    /// How many tensors there are; zero only for an ONNX graph without weights.
     pub fn tensor_count(&self) -> usize {
         self.tensors.len()
     }
@@ -265,6 +276,11 @@ impl Checkpoint {
             name: name.into(),
             dtype: tensor.dtype,
         })
+    }
+
+    /// The whole graph of an ONNX file, its constants pointing into the map; `None` for other formats.
+    pub fn graph(&self) -> Option<&Graph> {
+        self.graph.as_ref()
     }
 
     /// The whole object that was pickled: settings, epochs, modules with their attributes. `None`

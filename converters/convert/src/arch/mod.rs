@@ -20,6 +20,7 @@ mod map;
 mod moonshine;
 mod mpnet;
 mod nearest;
+mod onnx;
 mod roberta;
 mod rotary;
 mod settings;
@@ -134,8 +135,10 @@ pub(crate) struct Family {
     pub build: fn(&Source, &Options) -> Result<Built, Error>,
 }
 
-/// Word vectors go first: a `config.json` that lies beside them says nothing about them.
-static FAMILIES: [Family; 20] = [
+/// ONNX graphs and word vectors go first: a `config.json` that lies beside them says nothing about how
+/// to read them.
+static FAMILIES: [Family; 21] = [
+    onnx::FAMILY,
     vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
