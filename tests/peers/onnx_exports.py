@@ -185,9 +185,8 @@ def simplified(path: Path) -> Path:
     import onnxsim
 
     out = path.with_suffix(".sim.onnx")
-    if not out.exists():
-        model, _ = onnxsim.simplify(onnx.load(str(path)))
-        onnx.save(model, str(out))
+    model, _ = onnxsim.simplify(onnx.load(str(path)))
+    onnx.save(model, str(out))
     return out
 
 
@@ -220,7 +219,7 @@ def feed(session, seed: int):
 
     random = np.random.default_rng(seed)
     feeds = {}
-    named = {"batch": 2, "sequence": 9}
+    named = {"batch": 2, "sequence": 9, "h": 16, "w": 18}
     for value in session.get_inputs():
         shape = [d if isinstance(d, int) else named.get(d, 1) for d in value.shape]
         if "int" in value.type:

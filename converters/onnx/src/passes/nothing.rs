@@ -170,15 +170,20 @@ fn neutral(node: &NodeProto, view: &View<'_>) -> Option<String> {
         let Some(tensor) = view.constant(constant) else {
             return false;
         };
-        let dims = |value: &str| view.facts.dims(value);
-        // A scalar never changes a shape; what is larger may.
         let same = tensor.dims.is_empty()
-            || dims(value).is_some()
-                && dims(value) == dims(node.result())
-                && !dims(value).is_some_and(|dims| dims.contains(&Dim::Unknown));
+            || view.facts.dims(value).is_some_and(|dims| fits_into(&tensor.dims, dims));
         same && tensor.len() <= 1 << 16 && is_all(tensor, unit)
     })?;
     Some(found.0.clone())
+}
+
+/// Whether a constant of this shape leaves a value of these dimensions as large as it is.
+fn fits_into(constant: &[usize], dims: &[Dim]) -> bool {
+    let Some(lead) = dims.len().checked_sub(constant.len()) else {
+        return false;
+    };
+    let mut pairs = constant.iter().zip(&dims[lead..]);
+    pairs.all(|(size, dim)| *size == 1 || *dim == Dim::Fixed(*size))
 }
 
 fn is_all(tensor: &Tensor, unit: i64) -> bool {
