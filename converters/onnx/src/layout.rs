@@ -44,8 +44,7 @@ pub(crate) fn plan(
         "Reshape" => reshape(node, &dims(0)?, &ints(1)?, limit)?,
         "Flatten" => {
             let dims = dims(0)?;
-            let axis = axis_of(node.int("axis").unwrap_or(1), dims.len() + 1)?;
-            let (outer, inner) = dims.split_at(axis.min(dims.len()));
+            let (outer, inner) = dims.split_at(flatten_axis(node, dims.len())?);
             keep(vec![volume(outer)?, volume(inner)?], limit)?
         }
         "Squeeze" => keep(squeezed(&dims(0)?, axes(node, inputs)?)?, limit)?,
@@ -85,6 +84,14 @@ pub(crate) fn axis_of(axis: i64, rank: usize) -> Option<usize> {
         axis
     };
     (0..rank.max(1)).contains(&axis).then_some(axis as usize)
+}
+
+/// The first axis of the second result axis of a `Flatten`, which may be behind the last.
+pub(crate) fn flatten_axis(node: &NodeProto, rank: usize) -> Option<usize> {
+    match node.int("axis").unwrap_or(1) {
+        axis if axis >= 0 && usize::try_from(axis).ok()? == rank => Some(rank),
+        axis => axis_of(axis, rank),
+    }
 }
 
 /// The shape that two shapes broadcast to.

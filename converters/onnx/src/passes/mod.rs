@@ -29,7 +29,7 @@ mod twins;
 use std::collections::BTreeMap;
 
 use crate::proto::NodeProto;
-use crate::{Graph, Tensor};
+use crate::{Dim, Graph, Tensor};
 
 pub(crate) use sweep::View;
 
@@ -140,11 +140,30 @@ impl Graph {
             }
         }
         note("join equal constants", constants::join(self));
+        self.state_outputs();
         self.learn_names();
         Simplified {
             before,
             after: self.node_count(),
             found,
+        }
+    }
+}
+
+impl Graph {
+    /// Writes down the dimensions of outputs that are known and were not said.
+    fn state_outputs(&mut self) {
+        let facts = self.infer();
+        for output in &mut self.outputs {
+            let Some(known) = facts.dims(&output.name) else {
+                continue;
+            };
+            let dims = output.dims.get_or_insert_with(|| known.to_vec());
+            for (dim, known) in dims.iter_mut().zip(known) {
+                if *dim == Dim::Unknown {
+                    known.clone_into(dim);
+                }
+            }
         }
     }
 }

@@ -171,7 +171,10 @@ fn neutral(node: &NodeProto, view: &View<'_>) -> Option<String> {
             return false;
         };
         let same = tensor.dims.is_empty()
-            || view.facts.dims(value).is_some_and(|dims| fits_into(&tensor.dims, dims));
+            || view
+                .facts
+                .dims(value)
+                .is_some_and(|dims| fits_into(&tensor.dims, dims));
         same && tensor.len() <= 1 << 16 && is_all(tensor, unit)
     })?;
     Some(found.0.clone())

@@ -6,7 +6,7 @@
 
 use super::{Rewrite, View};
 use crate::Dim;
-use crate::layout::axis_of;
+use crate::layout::flatten_axis;
 use crate::proto::NodeProto;
 
 pub(super) fn rule(node: &NodeProto, view: &View<'_>) -> Option<Rewrite> {
@@ -30,7 +30,7 @@ pub(super) fn rule(node: &NodeProto, view: &View<'_>) -> Option<Rewrite> {
     let back = asks
         .is_some_and(|n| n.is("Shape") && n.input_at(0) == Some(x) && n.attribute.is_empty())
         || view.facts.dims(node.result()) == Some(dims) && !dims.contains(&Dim::Unknown);
-    let first = axis_of(flatten.int("axis").unwrap_or(1), dims.len() + 1)?;
+    let first = flatten_axis(flatten, dims.len())?;
     let mut long = (first..dims.len()).filter(|i| dims[*i] != Dim::Fixed(1));
     let axis = match (long.next(), long.next()) {
         (Some(axis), None) => axis,

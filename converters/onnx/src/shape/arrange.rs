@@ -170,8 +170,7 @@ fn flatten(view: &View<'_>) -> Option<Vec<Dim>> {
     let Some(dims) = view.open(0) else {
         return Some(vec![Dim::Unknown; 2]);
     };
-    let axis = view.axis(1, dims.len() + 1)?.min(dims.len());
-    let (outer, inner) = dims.split_at(axis);
+    let (outer, inner) = dims.split_at(layout::flatten_axis(view.node, dims.len())?);
     Some(vec![product(outer), product(inner)])
 }
 

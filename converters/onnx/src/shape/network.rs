@@ -156,6 +156,11 @@ pub(super) fn infer(view: &View<'_>) -> Option<Vec<Fact>> {
         "QLinearMatMul" => vec![Fact::new(view.dtype(7), product(view, 0, 3))],
         "Gemm" => one(gemm(view)),
         "Einsum" => one(einsum(view)),
+        // How many frequencies there are depends on flags, that they are complex does not.
+        "DFT" => one(view.open(0).map(|dims| {
+            let open = dims.iter().skip(1).map(|_| Dim::Unknown);
+            open.chain([Dim::Fixed(2)]).collect()
+        })),
         "LSTM" | "GRU" | "RNN" => recurrent(view),
         "ArgMax" | "ArgMin" => {
             let axis = node.int("axis").unwrap_or(0);
