@@ -12,6 +12,7 @@
 //!   `pytorch_model.bin.index.json`;
 //! - CTranslate2 `model.bin`, as faster-whisper has it: zero copies, aliases share their bytes, and
 //!   int8 and int16 weights come with their scales;
+//! - ONNX graphs: the constants are the tensors, and [`Checkpoint::graph`] is the whole;
 //! - word vectors, word2vec's in binary and text and GloVe's: one tensor `vectors`, V×D f32, and
 //!   the [`Words`]. The file is passed through once, as its rows have no fixed length.
 //!
@@ -50,6 +51,7 @@ mod dtype;
 mod error;
 mod limits;
 mod map;
+mod onnx;
 pub mod pickle;
 mod pytorch;
 mod safetensors;
@@ -63,8 +65,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use bevel_onnx::Graph;
 use bytes::Bytes;
-use pickle::{Pickle, Value};
+use pickle::Value;
+use pytorch::Pickled;
 use strided::Strided;
 
 pub use dtype::DType;
@@ -79,13 +83,18 @@ type Tensors = BTreeMap<String, Tensor>;
 pub struct Checkpoint {
     path: PathBuf,
     format: Format,
-    spec: Option<Spec>,
-    words: Option<Words>,
     tensors: Tensors,
-    pickle: Option<Pickle>,
-    settings: Option<serde_json::Value>,
-    /// The keys that lead from the pickled object to the model.
-    wrappers: Vec<&'static str>,
+    beside: Beside,
+}
+
+/// What a file says besides its tensors.
+#[derive(Debug)]
+enum Beside {
+    Nothing,
+    Spec(Spec),
+    Words(Words),
+    Pickled(Box<Pickled>),
+    Graph(Box<Graph>),
 }
 
 /// The layout of tensors that a CTranslate2 file declares.
@@ -167,45 +176,41 @@ impl Checkpoint {
     /// `stream` gives the same bytes from their beginning.
     fn read(path: &Path, bytes: Bytes, stream: &mut dyn BufRead) -> Result<Self, Error> {
         let format = sniff::sniff(path, &bytes)?;
-        let (mut spec, mut pickle, mut settings, mut words) = (None, None, None, None);
-        let mut wrappers = Vec::new();
-        let tensors = match format {
-            Format::Safetensors => safetensors::read(path, &bytes)?,
-            Format::Index => shards::read(path, &bytes)?,
+        let (tensors, beside) = match format {
+            Format::Safetensors => (safetensors::read(path, &bytes)?, Beside::Nothing),
+            Format::Index => (shards::read(path, &bytes)?, Beside::Nothing),
             Format::Pytorch => {
-                let read = pytorch::read(path, &bytes)?;
-                (pickle, settings) = (Some(read.pickle), read.settings);
-                wrappers = read.wrappers;
-                read.tensors
+                let (tensors, pickled) = pytorch::read(path, &bytes)?;
+                (tensors, Beside::Pickled(Box::new(pickled)))
             }
             Format::CTranslate2 => {
-                let (declared, tensors) = ctranslate2::read(path, &bytes)?;
-                spec = Some(declared);
-                tensors
+                let (spec, tensors) = ctranslate2::read(path, &bytes)?;
+                (tensors, Beside::Spec(spec))
             }
             Format::Vectors => {
-                let (found, data, columns) = vectors::read(path, &bytes, stream)?;
+                let (words, data, columns) = vectors::read(path, &bytes, stream)?;
                 let tensor = Tensor {
                     dtype: DType::F32,
-                    shape: vec![found.len(), columns],
+                    shape: vec![words.len(), columns],
                     data: Data::Mapped(data),
                 };
-                words = Some(found);
-                BTreeMap::from([("vectors".into(), tensor)])
+                let tensors = BTreeMap::from([("vectors".into(), tensor)]);
+                (tensors, Beside::Words(words))
+            }
+            Format::Onnx => {
+                let (graph, tensors) = onnx::read(path, bytes)?;
+                (tensors, Beside::Graph(Box::new(graph)))
             }
         };
-        if tensors.is_empty() {
+        // A graph may calculate without weights.
+        if tensors.is_empty() && format != Format::Onnx {
             return Err(Error::NoTensors { path: path.into() });
         }
         Ok(Self {
             path: path.into(),
             format,
-            spec,
-            words,
             tensors,
-            pickle,
-            settings,
-            wrappers,
+            beside,
         })
     }
 
@@ -221,12 +226,18 @@ impl Checkpoint {
 
     /// The layout that a CTranslate2 file declares; `None` for other formats.
     pub fn spec(&self) -> Option<&Spec> {
-        self.spec.as_ref()
+        match &self.beside {
+            Beside::Spec(spec) => Some(spec),
+            _ => None,
+        }
     }
 
     /// The words whose rows the tensor `vectors` has; `None` for other formats.
     pub fn words(&self) -> Option<&Words> {
-        self.words.as_ref()
+        match &self.beside {
+            Beside::Words(words) => Some(words),
+            _ => None,
+        }
     }
 
     /// Names of all tensors, sorted.
@@ -234,7 +245,7 @@ impl Checkpoint {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// How many tensors there are; never zero.
+    /// How many tensors there are; zero only for an ONNX graph without weights.
     pub fn tensor_count(&self) -> usize {
         self.tensors.len()
     }
@@ -279,7 +290,15 @@ impl Checkpoint {
     /// What the library that wrote the file has put beside the tensors about the model, as JSON: the
     /// `data` of a stable-baselines3 archive. `None` for all others.
     pub fn settings(&self) -> Option<&serde_json::Value> {
-        self.settings.as_ref()
+        self.pickled()?.settings.as_ref()
+    }
+
+    /// The whole graph of an ONNX file, its constants pointing into the map; `None` for other formats.
+    pub fn graph(&self) -> Option<&Graph> {
+        match &self.beside {
+            Beside::Graph(graph) => Some(graph),
+            _ => None,
+        }
     }
 
     /// The whole object that was pickled: settings, epochs, modules with their attributes. `None`
@@ -294,7 +313,7 @@ impl Checkpoint {
     /// # Ok::<(), bevel_weights::Error>(())
     /// ```
     pub fn object(&self) -> Option<Value<'_>> {
-        self.pickle.as_ref().map(Pickle::root)
+        Some(self.pickled()?.pickle.root())
     }
 
     /// The part of [`object`](Self::object) whose tensors these are: a dictionary of them, or a module
@@ -308,8 +327,16 @@ impl Checkpoint {
     /// # Ok::<(), bevel_weights::Error>(())
     /// ```
     pub fn model(&self) -> Option<Value<'_>> {
-        let mut wrappers = self.wrappers.iter();
-        wrappers.try_fold(self.object()?, |value, wrapper| value.get(wrapper))
+        let pickled = self.pickled()?;
+        let mut wrappers = pickled.wrappers.iter();
+        wrappers.try_fold(pickled.pickle.root(), |value, wrapper| value.get(wrapper))
+    }
+
+    fn pickled(&self) -> Option<&Pickled> {
+        match &self.beside {
+            Beside::Pickled(pickled) => Some(pickled),
+            _ => None,
+        }
     }
 }
 

@@ -40,9 +40,9 @@ struct Content {
     storages: HashMap<String, Bytes>,
 }
 
-/// What a file holds.
-pub(crate) struct Read {
-    pub tensors: Tensors,
+/// What a file holds besides its tensors.
+#[derive(Debug)]
+pub(crate) struct Pickled {
     pub pickle: Pickle,
     /// What stands beside it about the model.
     pub settings: Option<Value>,
@@ -50,7 +50,7 @@ pub(crate) struct Read {
     pub wrappers: Vec<&'static str>,
 }
 
-pub(crate) fn read(path: &Path, bytes: &Bytes) -> Result<Read, Error> {
+pub(crate) fn read(path: &Path, bytes: &Bytes) -> Result<(Tensors, Pickled), Error> {
     let (content, settings) = unpack(path, bytes)?;
     let Content {
         mut pickle,
@@ -69,12 +69,12 @@ pub(crate) fn read(path: &Path, bytes: &Bytes) -> Result<Read, Error> {
         }
     }
     let (tensors, wrappers) = state_dict::read(path, pickle.root(), &storages)?;
-    Ok(Read {
-        tensors,
+    let pickled = Pickled {
         pickle,
         settings,
         wrappers,
-    })
+    };
+    Ok((tensors, pickled))
 }
 
 fn unpack(path: &Path, bytes: &Bytes) -> Result<(Content, Option<Value>), Error> {

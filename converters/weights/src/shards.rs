@@ -32,7 +32,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Tensors, Error> {
         let bytes = map::map(&file)?;
         tensors.extend(match sniff(&file, &bytes)? {
             Format::Safetensors => safetensors::read(&file, &bytes)?,
-            Format::Pytorch => pytorch::read(&file, &bytes)?.tensors,
+            Format::Pytorch => pytorch::read(&file, &bytes)?.0,
             _ => {
                 let what = format!("shard `{shard}` is neither safetensors nor PyTorch");
                 return Err(wrong(what));

@@ -31,6 +31,7 @@ mod mpnet;
 mod nearest;
 mod neumf;
 mod nonlinear;
+mod onnx;
 mod patches;
 mod rcnn;
 mod recurrent;
@@ -155,9 +156,10 @@ pub(crate) struct Family {
     pub build: fn(&Source, &Options) -> Result<Built, Error>,
 }
 
-/// Word vectors go first: a `config.json` that lies beside them says nothing about them. Layers of no
-/// particular model go last.
+/// ONNX graphs and word vectors go first: a `config.json` that lies beside them says nothing about how
+/// to read them. Layers of no particular model go last.
 static FAMILIES: &[Family] = &[
+    onnx::FAMILY,
     vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
