@@ -41,6 +41,10 @@ pub enum Answer {
     Generate(crate::text::Generated),
     /// Boxes, best first.
     Detect(crate::vision::Detections),
+    /// Boxes with masks, best first.
+    Instances(crate::vision::Instances),
+    /// Which pixels show what.
+    Regions(crate::vision::Regions),
     /// Text with times.
     Transcribe(crate::speech::Transcript),
     /// Whatever a graph answers.
@@ -77,6 +81,7 @@ const REGISTRY: [(TaskName, &str, Open); 9] = [
     ),
     (TaskName::Generate, "text", crate::text::open_boxed),
     (TaskName::Detect, "image", boxed::<crate::vision::Detect>),
+    (TaskName::Segment, "image", crate::vision::open_segmenter),
     (TaskName::Transcribe, "audio", crate::speech::open_boxed),
     (TaskName::Tensors, "tensors", crate::tensors::open_boxed),
 ];
@@ -102,7 +107,10 @@ pub fn open(bundle: &Bundle, options: &Options) -> Result<Box<dyn AnyPipeline>> 
     open(bundle, options)
 }
 
-fn boxed<T: Task + 'static>(bundle: &Bundle, options: &Options) -> Result<Box<dyn AnyPipeline>> {
+pub(crate) fn boxed<T: Task + 'static>(
+    bundle: &Bundle,
+    options: &Options,
+) -> Result<Box<dyn AnyPipeline>> {
     Ok(Box::new(Pipeline::<T>::load(bundle, options)?))
 }
 
