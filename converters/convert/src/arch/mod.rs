@@ -220,7 +220,8 @@ pub(crate) fn family(source: &Source, arch: Option<&str>) -> Result<&'static Fam
             .ok_or_else(|| Error::UnknownArchitecture {
                 path: source.checkpoint.path().into(),
                 found: describe(source),
-                nearest: nearest::family(source, FAMILIES),
+                tensors: source.checkpoint.names().map(str::to_owned).collect(),
+                nearest: nearest::families(source, FAMILIES),
                 known: known(),
             }),
     }
@@ -231,12 +232,6 @@ fn describe(source: &Source) -> String {
     match (source.checkpoint.spec(), source.model_type()) {
         (Some(spec), _) => format!("{} {} of CTranslate2", spec.name, spec.revision),
         (None, Some(model_type)) => format!("model_type `{model_type}` in config.json"),
-        (None, None) => {
-            let first: Vec<_> = source.checkpoint.names().take(3).collect();
-            format!(
-                "no model_type in config.json beside it; tensors {} …",
-                first.join(", ")
-            )
-        }
+        (None, None) => "no model_type in config.json beside it".into(),
     }
 }

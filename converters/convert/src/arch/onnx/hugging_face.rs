@@ -107,7 +107,7 @@ fn pictures(graph: &Graph, source: &Source, options: &Options) -> Result<Job, Er
         mean: [0.5; 3],
         std: [0.5; 3],
     };
-    let input = image::input(source, side, usual)?;
+    let input = image::input(source, Some(side), usual)?;
     let classes = classes(graph, source).unwrap_or(1);
     let problem = source
         .config
