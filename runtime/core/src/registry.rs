@@ -38,6 +38,10 @@ pub enum Answer {
     Generate(crate::text::Generated),
     /// Boxes, best first.
     Detect(crate::vision::Detections),
+    /// Boxes with masks, best first.
+    Instances(crate::vision::Instances),
+    /// Which pixels show what.
+    Regions(crate::vision::Regions),
     /// Text with times.
     Transcribe(crate::speech::Transcript),
 }
@@ -60,7 +64,7 @@ pub trait AnyPipeline {
 type Open = fn(&Bundle, &Options) -> Result<Box<dyn AnyPipeline>>;
 
 /// One line a pipeline: its task, what it takes, what opens it.
-const REGISTRY: [(TaskName, &str, Open); 8] = [
+const REGISTRY: [(TaskName, &str, Open); 9] = [
     (TaskName::Embed, "text", boxed::<crate::text::Embed>),
     (TaskName::Embed, "words", boxed::<crate::text::EmbedWords>),
     (TaskName::Embed, "image", boxed::<crate::vision::Embed>),
@@ -72,6 +76,7 @@ const REGISTRY: [(TaskName, &str, Open); 8] = [
     ),
     (TaskName::Generate, "text", crate::text::open_boxed),
     (TaskName::Detect, "image", boxed::<crate::vision::Detect>),
+    (TaskName::Segment, "image", crate::vision::open_segmenter),
     (TaskName::Transcribe, "audio", crate::speech::open_boxed),
 ];
 
@@ -96,7 +101,10 @@ pub fn open(bundle: &Bundle, options: &Options) -> Result<Box<dyn AnyPipeline>> 
     open(bundle, options)
 }
 
-fn boxed<T: Task + 'static>(bundle: &Bundle, options: &Options) -> Result<Box<dyn AnyPipeline>> {
+pub(crate) fn boxed<T: Task + 'static>(
+    bundle: &Bundle,
+    options: &Options,
+) -> Result<Box<dyn AnyPipeline>> {
     Ok(Box::new(Pipeline::<T>::load(bundle, options)?))
 }
 

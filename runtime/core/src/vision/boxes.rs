@@ -1,6 +1,6 @@
 //! Boxes in pictures: what detection, masks of instances, keypoints and oriented boxes share.
 
-use bevel_manifest::DetectSpec;
+use bevel_manifest::{BoxHead, DetectSpec};
 use bevel_prep::image::{Fit, ImageView, Preprocess};
 use bevel_prep::score::{Box2d, Nms};
 use serde::Serialize;
@@ -54,7 +54,12 @@ impl Boxes {
         let pixels = Pixels::load(bundle)?;
         let mut spec = spec.clone();
         spec.min_score = fraction("min_score", options.min_score.unwrap_or(spec.min_score))?;
-        spec.iou = fraction("iou", options.iou.unwrap_or(spec.iou))?;
+        // What the graph has chosen is not chosen again, unless the user asks for less.
+        let own = match spec.head {
+            BoxHead::Boxes => 1.0,
+            _ => spec.iou,
+        };
+        spec.iou = fraction("iou", options.iou.unwrap_or(own))?;
         spec.max_boxes = options.max_boxes.unwrap_or(spec.max_boxes);
         let labels = bundle.labels(&spec.labels)?;
         let head = Head::new(&spec.head, &pixels.spec, labels.len(), extra)?;

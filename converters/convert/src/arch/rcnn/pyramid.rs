@@ -62,6 +62,19 @@ pub(super) fn build(net: &mut Net<'_>, picture: &Map, plan: &Plan) -> Result<Pyr
                 next: "it must be over stages of the trunk, from fine to coarse".into(),
             });
         };
+        // Regions would be given to levels that there are not.
+        if let Some((_, finer)) = taken.last()
+            && stage.1 > 2 * finer
+        {
+            return Err(Error::Unsupported {
+                family: "faster-rcnn",
+                what: format!(
+                    "a pyramid that leaves out the map between its levels {} and {level}",
+                    level - 1
+                ),
+                next: "each must be at least half as fine as the one before".into(),
+            });
+        }
         taken.push(stage.clone());
     }
 

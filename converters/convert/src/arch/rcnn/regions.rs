@@ -54,21 +54,20 @@ impl Regions {
 
 /// Regions of `side`×`side` cells under corners K×4 in the scaled picture.
 pub(super) fn cut(net: &mut Net<'_>, pyramid: &Pyramid, corners: &str, side: usize) -> Regions {
-    let maps: Vec<_> = pyramid.maps.iter().take(MOST_MAPS).collect();
+    // Of two maps of one size the first stands for it.
+    let finest = pyramid.maps.first().map_or(1, |(_, smaller)| *smaller);
+    let maps = pyramid.maps.iter().take(MOST_MAPS).enumerate();
+    let maps = maps.take_while(|(i, (_, smaller))| *smaller == finest << i);
+    let maps: Vec<_> = maps.map(|(_, map)| map).collect();
     // All boxes are of the one picture.
     let graph = &mut net.graph;
     let count = graph.node("Shape", &[corners], [("end", 1.into())]);
     let zero = Attribute::Tensor(Tensor::i64s("value", &[0]));
     let pictures = graph.node("ConstantOfShape", &[&count], [("value", zero)]);
-    let first = maps.first().map_or(1, |(_, smaller)| *smaller);
-    let last = maps.last().map_or(1, |(_, smaller)| *smaller);
-    if first == last {
-        let maps = maps.first().map(|(map, smaller)| {
-            let inputs = [map.value.as_str(), corners, &pictures];
-            align(net, inputs, *smaller, side)
-        });
+    if let [(map, smaller)] = maps.as_slice() {
+        let inputs = [map.value.as_str(), corners, &pictures];
         return Regions {
-            maps: maps.unwrap_or_default(),
+            maps: align(net, inputs, *smaller, side),
             order: None,
         };
     }

@@ -1,5 +1,6 @@
 //! Layouts of box predictions, one file each.
 
+mod chosen;
 mod yolo;
 mod yolox;
 
@@ -14,6 +15,7 @@ use crate::session::Session;
 pub(super) enum Head {
     YoloxGrid(yolox::Grid),
     Yolo(yolo::Columns),
+    Chosen(chosen::Rows),
 }
 
 impl Head {
@@ -28,6 +30,7 @@ impl Head {
                 Ok(Self::YoloxGrid(yolox::Grid::new(input, strides, classes)))
             }
             BoxHead::Yolo => Ok(Self::Yolo(yolo::Columns::new(classes, extra))),
+            BoxHead::Boxes if extra == 0 => Ok(Self::Chosen(chosen::Rows::new(classes))),
             _ => Err(Error::Unsupported("this box head is not known here".into())),
         }
     }
@@ -41,6 +44,7 @@ impl Head {
             return Err(Error::model(session.path(), "has no outputs"));
         };
         let (fits, expected) = match self {
+            Self::Chosen(rows) => return rows.fit(session),
             Self::YoloxGrid(grid) => grid.fits(&output.shape),
             Self::Yolo(columns) => columns.fits(&output.shape),
         };
@@ -70,6 +74,9 @@ impl Head {
         out: &mut Vec<Box2d>,
     ) -> Result<()> {
         out.clear();
+        if let Self::Chosen(rows) = self {
+            return rows.candidates(outputs, pictures, min_score, out);
+        }
         let predictions = outputs.first_f32()?;
         let values = predictions.as_slice().unwrap_or_default();
         let one = values.len().checked_div(pictures).unwrap_or(0);
@@ -79,6 +86,7 @@ impl Head {
             && match self {
                 Self::YoloxGrid(grid) => grid.candidates(picture, shape, min_score, out),
                 Self::Yolo(columns) => columns.candidates(picture, shape, min_score, out),
+                Self::Chosen(_) => false,
             };
         match whole {
             true => Ok(()),

@@ -41,6 +41,17 @@ impl Rle {
         self.counts.iter().skip(1).step_by(2).sum()
     }
 
+    /// The runs that are in the mask: where they begin, counted down the columns, and how long they are.
+    pub fn inside(&self) -> impl Iterator<Item = (u64, u64)> {
+        let mut at = 0;
+        let runs = self.counts.iter().enumerate();
+        runs.filter_map(move |(i, &count)| {
+            let begin = at;
+            at += count;
+            (i % 2 == 1).then_some((begin, count))
+        })
+    }
+
     /// The next pixels, down the column and on at the top of the one to the right. What goes beyond the
     /// picture is left out.
     pub fn run(&mut self, inside: bool, pixels: u64) {
@@ -58,6 +69,11 @@ impl Rle {
     /// bits, the lowest first, with 32 where more follow, each plus 48.
     pub fn finish(&mut self) -> String {
         self.run(false, self.left);
+        self.text()
+    }
+
+    /// The same for a mask that is whole.
+    pub fn text(&self) -> String {
         let mut text = String::new();
         for (i, &count) in self.counts.iter().enumerate() {
             let mut rest = count as i64;
