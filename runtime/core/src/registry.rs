@@ -69,7 +69,7 @@ pub trait AnyPipeline {
 type Open = fn(&Bundle, &Options) -> Result<Box<dyn AnyPipeline>>;
 
 /// One line a pipeline: its task, what it takes, what opens it.
-const REGISTRY: [(TaskName, &str, Open); 9] = [
+const REGISTRY: &[(TaskName, &str, Open)] = &[
     (TaskName::Embed, "text", boxed::<crate::text::Embed>),
     (TaskName::Embed, "words", boxed::<crate::text::EmbedWords>),
     (TaskName::Embed, "image", boxed::<crate::vision::Embed>),
