@@ -41,26 +41,29 @@ pub fn load(path: &Path) -> Result<Named> {
         path: path.to_path_buf(),
         source,
     })?;
-    let bad = |what: String| Error::Input(format!("{}: {what}", path.display()));
-    let in_file = |error: Error| match error {
-        Error::Input(what) => bad(what),
+    from_bytes(&bytes).map_err(|error| match error {
+        Error::Input(what) => Error::Input(format!("{}: {what}", path.display())),
+        Error::Unsupported(what) => Error::Unsupported(format!("{}: {what}", path.display())),
         error => error,
-    };
+    })
+}
+
+fn from_bytes(bytes: &[u8]) -> Result<Named> {
     if bytes.starts_with(npy::MAGIC) {
-        let tensor = npy::read(&bytes).map_err(bad)?;
+        let tensor = npy::read(bytes).map_err(Error::Input)?;
         return Ok(Named::from([(ONLY.to_owned(), tensor)]));
     }
     if bytes.starts_with(b"PK\x03\x04") {
         let what = "a zip archive, NPZ perhaps; unpack it and give NAME=FILE.npy for each input";
-        return Err(Error::Unsupported(format!("{}: {what}", path.display())));
+        return Err(Error::Unsupported(what.into()));
     }
+    // A little-endian length, then a JSON object.
     if bytes.get(8) == Some(&b'{') && bytes.get(..8).is_some_and(|n| n[5..] == [0, 0, 0]) {
-        let tensors = from_safetensors(&bytes).map_err(in_file)?;
-        return Ok(safetensors::inputs(tensors));
+        return from_safetensors(bytes).map(safetensors::inputs);
     }
-    let text = std::str::from_utf8(&bytes);
-    let text = text.map_err(|_| bad("neither JSON nor NPY nor safetensors".into()))?;
-    from_json(text).map_err(in_file)
+    let text = std::str::from_utf8(bytes);
+    let text = text.map_err(|_| Error::Input("neither JSON nor NPY nor safetensors".into()))?;
+    from_json(text)
 }
 
 /// A tensor that owns its values in row-major order.
@@ -310,5 +313,38 @@ impl Session {
         let inputs = self.inputs().iter();
         let inputs = inputs.map(|i| format!("`{}` {} {}", i.name, i.dtype, i.shape_text()));
         inputs.collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_files_never_panic() {
+        let tensor = Tensor::new(vec![2, 3], TensorData::F32(vec![0.5; 6])).unwrap();
+        let named = Named::from([("input.x".to_owned(), tensor.clone())]);
+        let safe = to_safetensors(&named).unwrap();
+        let header = "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }";
+        let values = tensor.data.to_bytes();
+        let length = [header.len() as u8, 0];
+        let npy = [npy::MAGIC, &[1, 0], &length, header.as_bytes(), &values].concat();
+        let json = br#"{"x": [[1, 2.5, -3], [4e0, 5, 6]]}"#.to_vec();
+        let mut state = 1u32;
+        for (name, whole) in [("x", safe), ("", npy), ("x", json)] {
+            let found = from_bytes(&whole).unwrap();
+            assert_eq!(found[name].shape, [2, 3]);
+            for _ in 0..3000 {
+                let mut bytes = whole.clone();
+                for _ in 0..=state % 3 {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    let at = (state >> 8) as usize % bytes.len();
+                    bytes[at] = (state >> 3) as u8;
+                }
+                bytes.truncate(bytes.len() - (state >> 16) as usize % 3);
+                // Any answer is right but a panic.
+                let _ = from_bytes(&bytes);
+            }
+        }
     }
 }

@@ -11,7 +11,7 @@
 use bevel_onnx::{DType, Dim, Graph};
 
 use super::layers::Net;
-use super::recurrent::{Cell, Recurrence};
+use super::recurrent::{BOTH, Cell, Recurrence};
 use crate::arch::{Built, Family, model};
 use crate::source::Source;
 use crate::weights::Weights;
@@ -88,7 +88,7 @@ fn recurrence(net: &mut Net<'_>, x: &str, hidden: usize) -> Result<String, Error
     net.graph.set_scope("bi_rnn");
     let layer = Recurrence {
         cell: Cell::Rnn("Relu"),
-        bidirectional: true,
+        directions: BOTH,
         bias: true,
         hidden,
         projection: None,

@@ -22,7 +22,7 @@ use bevel_onnx::{DType, Dim, Graph};
 use super::chain::{self, Order, Sizes};
 use super::layers::Net;
 use super::nonlinear::Nonlinear;
-use super::recurrent::{Cell, Recurrence};
+use super::recurrent::{BACKWARD, BOTH, Cell, FORWARD, Recurrence};
 use crate::arch::{Built, Family, model};
 use crate::source::Source;
 use crate::weights::Weights;
@@ -109,7 +109,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         }
     }
     let read = set.choice("read", &READS)?;
-    if layer.bidirectional && read.is_none() {
+    if layer.directions == BOTH && read.is_none() {
         notes.push("states at the last step are read; else --set read=final-states".into());
     }
     let activation = set.choice("activation", &Nonlinear::settings())?;
@@ -141,7 +141,7 @@ fn network(
     let module = &parts.module;
     let shape = weights.shape(&format!("{module}weight_ih_l0"));
     let features = shape.and_then(|s| s.get(1).copied()).unwrap_or(1);
-    let width = layer.directions() * layer.state();
+    let width = layer.directions.len() * layer.state();
 
     let [batch, time] = ["batch", "time"].map(Dim::named);
     let dims = [batch.clone(), time, Dim::Fixed(features)];
@@ -152,10 +152,17 @@ fn network(
     let mut inputs = features;
     for k in 0..parts.layers {
         net.graph.set_scope(format!("{module}l{k}"));
-        let states = net.recurrence(&x, module, k, layer, inputs)?;
-        x = match k + 1 < parts.layers {
-            true => all(&mut net, &states[0], module, k, layer)?,
-            false => last(&mut net, &states, module, k, layer, read)?,
+        let part = Part {
+            module,
+            k,
+            layer,
+            inputs,
+        };
+        x = match (k + 1 < parts.layers, layer.directions == BOTH, read) {
+            (true, ..) => part.all(&mut net, &x)?,
+            (false, true, Read::LastStep) => part.last_step(&mut net, &x)?,
+            (false, true, Read::FinalStates) => part.final_states(&mut net, &x)?,
+            (false, false, _) => part.last(&mut net, &x)?,
         };
         inputs = width;
     }
@@ -165,51 +172,78 @@ fn network(
     Ok(net.graph)
 }
 
-/// States T×D×N×H of a layer as the next one reads them: T×N×D·H.
-fn all(
-    net: &mut Net<'_>,
-    states: &str,
-    module: &str,
+/// Layer `k` of a module, over x T×N×I.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    module: &'a str,
     k: usize,
-    layer: &Recurrence,
-) -> Result<String, Error> {
-    if layer.bidirectional {
-        let x = net.projection(states, module, k, layer)?;
-        let order = [("perm", [0, 2, 1, 3].into())];
-        let x = net.graph.node("Transpose", &[&x], order);
-        let shape = net.i64s(&[0, 0, 2 * layer.state() as i64]);
-        return Ok(net.graph.node("Reshape", &[&x, &shape], []));
-    }
-    let direction = net.i64s(&[1]);
-    let x = net.graph.node("Squeeze", &[states, &direction], []);
-    net.projection(&x, module, k, layer)
+    layer: &'a Recurrence,
+    inputs: usize,
 }
 
-/// What the head reads: N×D·H.
-fn last(
-    net: &mut Net<'_>,
-    [states, ends]: &[String; 2],
-    module: &str,
-    k: usize,
-    layer: &Recurrence,
-    read: Read,
-) -> Result<String, Error> {
-    if !layer.bidirectional {
-        // The end of the only direction is the last step.
-        let direction = net.i64s(&[0]);
-        let x = net.graph.node("Squeeze", &[ends, &direction], []);
-        return net.projection(&x, module, k, layer);
-    }
-    let x = match read {
-        Read::FinalStates => ends.clone(),
-        Read::LastStep => {
-            let step = net.index(-1);
-            net.graph.node("Gather", &[states, &step], [])
+impl Part<'_> {
+    /// The states at all steps, as the next layer reads them: T×N×D·H.
+    fn all(&self, net: &mut Net<'_>, x: &str) -> Result<String, Error> {
+        let [states, _] = self.states(net, x)?;
+        if self.layer.directions == BOTH {
+            let x = self.projected(net, &states)?;
+            let order = [("perm", [0, 2, 1, 3].into())];
+            let x = net.graph.node("Transpose", &[&x], order);
+            let shape = net.i64s(&[0, 0, 2 * self.layer.state() as i64]);
+            return Ok(net.graph.node("Reshape", &[&x, &shape], []));
         }
-    };
-    let x = net.projection(&x, module, k, layer)?;
-    let order = [("perm", [1, 0, 2].into())];
-    let x = net.graph.node("Transpose", &[&x], order);
-    let shape = net.i64s(&[0, 2 * layer.state() as i64]);
-    Ok(net.graph.node("Reshape", &[&x, &shape], []))
+        let direction = net.i64s(&[1]);
+        let x = net.graph.node("Squeeze", &[&states, &direction], []);
+        self.projected(net, &x)
+    }
+
+    /// The state at the last step of one direction, which ends there: N×H.
+    fn last(&self, net: &mut Net<'_>, x: &str) -> Result<String, Error> {
+        let [_, end] = self.states(net, x)?;
+        let direction = net.i64s(&[0]);
+        let x = net.graph.node("Squeeze", &[&end, &direction], []);
+        self.projected(net, &x)
+    }
+
+    /// The states of both directions at the last step: N×2·H. The backward one begins there, so all it
+    /// has seen is that step, and the others need not be walked.
+    fn last_step(&self, net: &mut Net<'_>, x: &str) -> Result<String, Error> {
+        let step = net.i64s(&[-1]);
+        let step = net.graph.node("Gather", &[x, &step], []);
+        let mut ends = Vec::new();
+        for (directions, x) in [(FORWARD, x), (BACKWARD, &step)] {
+            let layer = Recurrence {
+                directions,
+                ..*self.layer
+            };
+            let part = Part {
+                layer: &layer,
+                ..*self
+            };
+            let [_, end] = part.states(net, x)?;
+            ends.push(part.projected(net, &end)?);
+        }
+        let ends: Vec<&str> = ends.iter().map(String::as_str).collect();
+        let x = net.graph.node("Concat", &ends, [("axis", 2.into())]);
+        let direction = net.i64s(&[0]);
+        Ok(net.graph.node("Squeeze", &[&x, &direction], []))
+    }
+
+    /// What both directions end with, at either end: N×2·H.
+    fn final_states(&self, net: &mut Net<'_>, x: &str) -> Result<String, Error> {
+        let [_, ends] = self.states(net, x)?;
+        let x = self.projected(net, &ends)?;
+        let order = [("perm", [1, 0, 2].into())];
+        let x = net.graph.node("Transpose", &[&x], order);
+        let shape = net.i64s(&[0, 2 * self.layer.state() as i64]);
+        Ok(net.graph.node("Reshape", &[&x, &shape], []))
+    }
+
+    fn states(&self, net: &mut Net<'_>, x: &str) -> Result<[String; 2], Error> {
+        net.recurrence(x, self.module, self.k, self.layer, self.inputs)
+    }
+
+    fn projected(&self, net: &mut Net<'_>, x: &str) -> Result<String, Error> {
+        net.projection(x, self.module, self.k, self.layer)
+    }
 }

@@ -44,11 +44,17 @@ impl Cell {
     }
 }
 
+/// Endings of the weights of each direction.
+pub(super) const FORWARD: &[&str] = &[""];
+pub(super) const BACKWARD: &[&str] = &["_reverse"];
+pub(super) const BOTH: &[&str] = &["", "_reverse"];
+
 /// What the layers of a module have in common. A module is named with the dot behind it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Recurrence {
     pub cell: Cell,
-    pub bidirectional: bool,
+    /// [`FORWARD`], [`BOTH`], or [`BACKWARD`] for a sequence that was turned round or has one step.
+    pub directions: &'static [&'static str],
     pub bias: bool,
     /// H.
     pub hidden: usize,
@@ -74,18 +80,14 @@ impl Recurrence {
         };
         Some(Self {
             cell,
-            bidirectional: weights.contains(&format!("{module}weight_ih_l0_reverse")),
+            directions: match weights.contains(&format!("{module}weight_ih_l0_reverse")) {
+                true => BOTH,
+                false => FORWARD,
+            },
             bias: of("bias_ih").is_some(),
             hidden,
             projection: projection.map(|_| state),
         })
-    }
-
-    pub fn directions(&self) -> usize {
-        match self.bidirectional {
-            true => 2,
-            false => 1,
-        }
     }
 
     /// What comes out of one direction at each step.
@@ -107,9 +109,8 @@ impl Net<'_> {
     ) -> Result<[String; 2], Error> {
         let gates = layer.cell.gates();
         let rows = gates.len() * layer.hidden;
-        let directions = ["", "_reverse"];
-        let names: Vec<String> = directions[..layer.directions()]
-            .iter()
+        let directions = layer.directions.iter();
+        let names: Vec<String> = directions
             .map(|direction| format!("_l{k}{direction}"))
             .collect();
         // The gates of a tensor, in the order of the operator.
@@ -147,9 +148,9 @@ impl Net<'_> {
         let inputs: Vec<&str> = [x, &w, &r].into_iter().chain(b.as_deref()).collect();
 
         let hidden = ("hidden_size", Attribute::from(layer.hidden as i64));
-        let direction = match layer.bidirectional {
-            true => "bidirectional",
-            false => "forward",
+        let direction = match names.len() {
+            1 => "forward",
+            _ => "bidirectional",
         };
         let direction = ("direction", direction.into());
         Ok(match layer.cell {
@@ -168,7 +169,7 @@ impl Net<'_> {
         })
     }
 
-    /// `P·h` for h …×D×N×H, or N×H of one direction.
+    /// `P·h` for h …×D×N×H, or …×N×H of one direction.
     pub fn projection(
         &mut self,
         x: &str,
@@ -179,17 +180,16 @@ impl Net<'_> {
         let Some(outputs) = layer.projection else {
             return Ok(x.to_owned());
         };
-        let directions = ["", "_reverse"];
         let mut elements = Vec::new();
-        for direction in &directions[..layer.directions()] {
+        for direction in layer.directions {
             let name = format!("{module}weight_hr_l{k}{direction}");
             let dims = [outputs, layer.hidden];
             let transposed = self.weights.take_transposed(&name, dims[0], dims[1])?;
             elements.extend(transposed.as_f32().unwrap_or_default().iter());
         }
         let mut dims = vec![layer.hidden, outputs];
-        if layer.bidirectional {
-            dims.insert(0, 2);
+        if layer.directions.len() > 1 {
+            dims.insert(0, layer.directions.len());
         }
         elements.resize(dims.iter().product(), 0.0);
         let weight = Tensor::f32(format!("{module}weight_hr_l{k}"), &dims, elements);
