@@ -22,8 +22,6 @@ enum Kind {
     Plain(&'static str),
     /// One with a number as its attribute `alpha`.
     Alpha(&'static str),
-    /// `min(max(x, 0), number)`.
-    Clip,
     /// As it is.
     Nothing,
 }
@@ -45,7 +43,13 @@ const ROWS: [Row; 18] = [
     ),
     ("silu", "SiLU", Kind::Shared(Activation::Silu), 0.0, None),
     ("swish", "", Kind::Shared(Activation::Silu), 0.0, None),
-    ("sigmoid", "Sigmoid", Kind::Plain("Sigmoid"), 0.0, None),
+    (
+        "sigmoid",
+        "Sigmoid",
+        Kind::Shared(Activation::Sigmoid),
+        0.0,
+        None,
+    ),
     ("elu", "ELU", Kind::Alpha("Elu"), 1.0, Some("alpha")),
     ("celu", "CELU", Kind::Alpha("Celu"), 1.0, Some("alpha")),
     (
@@ -58,8 +62,8 @@ const ROWS: [Row; 18] = [
     (
         "hardsigmoid",
         "Hardsigmoid",
-        Kind::Alpha("HardSigmoid"),
-        1.0 / 6.0,
+        Kind::Shared(Activation::HardSigmoid),
+        0.0,
         None,
     ),
     ("selu", "SELU", Kind::Plain("Selu"), 0.0, None),
@@ -69,11 +73,11 @@ const ROWS: [Row; 18] = [
     (
         "hardswish",
         "Hardswish",
-        Kind::Plain("HardSwish"),
+        Kind::Shared(Activation::HardSwish),
         0.0,
         None,
     ),
-    ("relu6", "ReLU6", Kind::Clip, 6.0, None),
+    ("relu6", "ReLU6", Kind::Shared(Activation::Relu6), 0.0, None),
     ("none", "Identity", Kind::Nothing, 0.0, None),
 ];
 
@@ -129,10 +133,6 @@ impl Net<'_> {
             Kind::Alpha(op) => {
                 let alpha = [("alpha", nonlinear.number.into())];
                 self.graph.node(op, &[x], alpha)
-            }
-            Kind::Clip => {
-                let (least, most) = (self.scalar(0.0), self.scalar(nonlinear.number));
-                self.graph.node("Clip", &[x, &least, &most], [])
             }
             Kind::Nothing => x.to_owned(),
         }
