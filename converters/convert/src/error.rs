@@ -152,6 +152,13 @@ impl Error {
             Self::Weights(
                 bevel_weights::Error::UnknownType { .. } | bevel_weights::Error::TensorKind { .. },
             ) => ErrorKind::Unsupported,
+            Self::Weights(bevel_weights::Error::Onnx { source, .. }) => match **source {
+                bevel_onnx::Error::File { .. } => ErrorKind::Input,
+                bevel_onnx::Error::Unsupported { .. }
+                | bevel_onnx::Error::Opset { .. }
+                | bevel_onnx::Error::Upgrade { .. } => ErrorKind::Unsupported,
+                _ => ErrorKind::Model,
+            },
             Self::Weights(_)
             | Self::SideFile { .. }
             | Self::MissingWeights { .. }

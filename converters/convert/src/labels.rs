@@ -48,8 +48,32 @@ pub(crate) fn of_config(source: &Source, classes: usize) -> Result<Option<Vec<St
 
 /// A file that the user gave, which must have one line for each class.
 pub(crate) fn from_file(path: &Path, name: &str, classes: usize) -> Result<BundleFile, Error> {
+    from_lines(path, name, classes, None)
+}
+
+/// The same for a head whose first class is `first`, which the file may leave out.
+pub(crate) fn from_file_behind(
+    path: &Path,
+    name: &str,
+    classes: usize,
+    first: &str,
+) -> Result<BundleFile, Error> {
+    from_lines(path, name, classes, Some(first))
+}
+
+fn from_lines(
+    path: &Path,
+    name: &str,
+    classes: usize,
+    first: Option<&str>,
+) -> Result<BundleFile, Error> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::read(path, e))?;
-    let names: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
+    let mut names: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
+    if let Some(first) = first
+        && names.len() + 1 == classes
+    {
+        names.insert(0, first.into());
+    }
     if names.len() != classes {
         return Err(Error::SideFile {
             path: path.into(),
@@ -59,6 +83,12 @@ pub(crate) fn from_file(path: &Path, name: &str, classes: usize) -> Result<Bundl
             ),
         });
     }
+    from_names(&names, name)
+}
+
+/// Numbers from 0, where nobody gave names.
+pub(crate) fn numbers(classes: usize, name: &str) -> Result<BundleFile, Error> {
+    let names: Vec<String> = (0..classes).map(|index| index.to_string()).collect();
     from_names(&names, name)
 }
 

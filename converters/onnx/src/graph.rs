@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashSet};
 
-use crate::proto::{GraphProto, NodeProto};
+use crate::proto::NodeProto;
 use crate::{Attribute, DType, OPSET, Tensor};
 
 /// A model: nodes in topological order between inputs and outputs.
@@ -139,6 +139,22 @@ impl Graph {
         inputs: &[&str],
         attributes: impl IntoIterator<Item = (&'a str, Attribute)>,
     ) -> [String; R] {
+        let mut results = self
+            .node_many(domain, op, inputs, attributes, R)
+            .into_iter();
+        std::array::from_fn(|_| results.next().unwrap_or_default())
+    }
+
+    /// Adds a node with as many results as `count`, where only the model tells how many, and answers
+    /// their names.
+    pub fn node_many<'a>(
+        &mut self,
+        domain: &str,
+        op: &str,
+        inputs: &[&str],
+        attributes: impl IntoIterator<Item = (&'a str, Attribute)>,
+        count: usize,
+    ) -> Vec<String> {
         self.opsets.entry(domain.to_owned()).or_insert(1);
         let name = match self.builder.scope.as_str() {
             "" => op.to_owned(),
@@ -146,13 +162,14 @@ impl Graph {
         };
         let name = self.unique(name);
         // The first result is called as the node; the namespaces differ.
-        let results: [String; R] = std::array::from_fn(|i| match i {
+        let result = |i: usize| match i {
             0 => name.clone(),
             _ => self.unique(format!("{name}.{i}")),
-        });
+        };
+        let results: Vec<String> = (0..count).map(result).collect();
         self.nodes.push(NodeProto {
             input: inputs.iter().map(|i| (*i).to_owned()).collect(),
-            output: results.to_vec(),
+            output: results.clone(),
             name: Some(name),
             op_type: Some(op.to_owned()),
             domain: (!domain.is_empty()).then(|| domain.to_owned()),
@@ -201,6 +218,29 @@ impl Graph {
         });
     }
 
+    /// Gives a value another name wherever it is used. What had that name gets a number.
+    pub fn rename(&mut self, value: &str, name: &str) {
+        if value == name {
+            return;
+        }
+        if self.builder.names.contains(name) {
+            let other = self.unique(name.to_owned());
+            self.rename_value(name, &other);
+        }
+        self.builder.names.insert(name.to_owned());
+        self.rename_value(value, name);
+    }
+
+    fn rename_value(&mut self, from: &str, to: &str) {
+        let values = self.inputs.iter_mut().chain(&mut self.outputs);
+        let names = values.map(|value| &mut value.name);
+        let constants = self.initializers.iter_mut().map(|tensor| &mut tensor.name);
+        for name in names.chain(constants).filter(|name| *name == from) {
+            to.clone_into(name);
+        }
+        rename(&mut self.nodes, from, to);
+    }
+
     /// The constant called `name`.
     pub fn find_initializer(&self, name: &str) -> Option<&Tensor> {
         self.initializers.iter().find(|t| t.name == name)
@@ -227,7 +267,8 @@ impl Graph {
         self.builder.names = names;
     }
 
-    fn unique(&mut self, name: String) -> String {
+    /// A name that nothing has, like this one, and takes it.
+    pub(crate) fn unique(&mut self, name: String) -> String {
         if self.builder.names.insert(name.clone()) {
             return name;
         }
@@ -242,12 +283,6 @@ impl Graph {
     }
 }
 
-/// The graphs inside a node: the bodies of `If`, `Loop`, `Scan`.
-fn bodies(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
-    let attributes = node.attribute.iter();
-    attributes.flat_map(|a| a.g.iter().chain(&a.graphs))
-}
-
 /// Renames a value in nodes and the bodies that read it.
 fn rename(nodes: &mut [NodeProto], from: &str, to: &str) {
     for node in nodes {
@@ -255,8 +290,11 @@ fn rename(nodes: &mut [NodeProto], from: &str, to: &str) {
         for used in used.filter(|used| *used == from) {
             to.clone_into(used);
         }
-        let attributes = node.attribute.iter_mut();
-        for body in attributes.flat_map(|a| a.g.iter_mut().chain(&mut a.graphs)) {
+        for body in node.bodies_mut() {
+            let outputs = body.output.iter_mut().filter_map(|o| o.name.as_mut());
+            for name in outputs.filter(|name| *name == from) {
+                to.clone_into(name);
+            }
             rename(&mut body.node, from, to);
         }
     }
@@ -266,7 +304,7 @@ fn rename(nodes: &mut [NodeProto], from: &str, to: &str) {
 fn gather_reads<'a>(nodes: &'a [NodeProto], used: &mut HashSet<&'a str>) {
     for node in nodes {
         used.extend(node.input.iter().map(String::as_str));
-        for body in bodies(node) {
+        for body in node.bodies() {
             gather_reads(&body.node, used);
             used.extend(body.output.iter().map(|output| output.name()));
         }
@@ -277,7 +315,7 @@ fn gather_reads<'a>(nodes: &'a [NodeProto], used: &mut HashSet<&'a str>) {
 fn gather_names(nodes: &[NodeProto], names: &mut HashSet<String>) {
     for node in nodes {
         names.extend(node.output.iter().chain(&node.name).cloned());
-        for body in bodies(node) {
+        for body in node.bodies() {
             names.extend(body.input.iter().map(|input| input.name().to_owned()));
             names.extend(body.initializer.iter().map(|t| t.name().to_owned()));
             gather_names(&body.node, names);

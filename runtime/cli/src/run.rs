@@ -1,5 +1,6 @@
 //! `bevel run`.
 
+use std::collections::HashSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -54,11 +55,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let (bundle, pipeline) = open::pipeline(&args.model)?;
     let kind = Kind::of(&bundle)?;
     if let Some(folder) = &args.output {
-        if pipeline.task() != bevel::TaskName::Detect {
-            let what = format!(
-                "--output draws boxes, `{}` has none; use --json",
-                pipeline.task()
-            );
+        let task = pipeline.task();
+        if !matches!(task, bevel::TaskName::Detect | bevel::TaskName::Tensors) {
+            let what =
+                format!("--output draws boxes and keeps tensors, `{task}` has none; use --json");
             return Err(fail(ErrorKind::Input, what));
         }
         std::fs::create_dir_all(folder).map_err(|e| {
@@ -76,6 +76,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         first_vector: None,
         first_failure: None,
         failures: 0,
+        written: HashSet::new(),
         bar: progress(args, sources.len()),
     };
     for source in &sources {
@@ -118,6 +119,8 @@ struct Job<'a> {
     first_vector: Option<Vec<f32>>,
     first_failure: Option<ErrorKind>,
     failures: usize,
+    /// Files of tensors, so that none takes the place of another.
+    written: HashSet<PathBuf>,
     bar: ProgressBar,
 }
 
@@ -182,15 +185,38 @@ impl Job<'_> {
         };
         self.bar
             .suspend(|| std::io::stdout().lock().write_all(text.as_bytes()))?;
-        if let (Some(folder), Item::Image(image), Answer::Detect(found)) =
-            (&self.args.output, item, answer)
-        {
-            let path = output_path(folder, name);
-            draw::boxes(image, found)
-                .save(&path)
-                .with_context(|| format!("cannot write {}", path.display()))?;
+        let Some(folder) = &self.args.output else {
+            return Ok(());
+        };
+        let write = |path: &Path| format!("cannot write {}", path.display());
+        match (item, answer) {
+            (Item::Image(image), Answer::Detect(found)) => {
+                let path = output_path(folder, name);
+                let drawn = draw::boxes(image, found);
+                drawn.save(&path).with_context(|| write(&path))
+            }
+            (_, Answer::Tensors(found)) => {
+                let path = self.tensors_path(folder, name);
+                let bytes = bevel::tensors::to_safetensors(&found.outputs)?;
+                std::fs::write(&path, bytes).with_context(|| write(&path))
+            }
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The input's own name, where it is a file's, with a number where it was there before.
+    fn tensors_path(&mut self, folder: &Path, name: &str) -> PathBuf {
+        let file = Path::new(name)
+            .file_stem()
+            .filter(|_| Path::new(name).is_file());
+        let stem = file.map_or("input".into(), |stem| stem.to_string_lossy().into_owned());
+        let mut number = 1;
+        let mut path = folder.join(format!("{stem}.safetensors"));
+        while !self.written.insert(path.clone()) {
+            number += 1;
+            path = folder.join(format!("{stem}-{number}.safetensors"));
+        }
+        path
     }
 }
 

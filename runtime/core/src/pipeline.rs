@@ -347,6 +347,22 @@ impl Outputs<'_> {
     /// # Errors
     /// [`Error::Unsupported`] when the graph has no such output or it is not f32.
     pub fn f32(&self, name: &str) -> Result<ArrayViewD<'_, f32>> {
+        self.of(name, "float32")
+    }
+
+    /// The i64 output `name`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] when the graph has no such output or it is not i64.
+    pub fn i64(&self, name: &str) -> Result<ArrayViewD<'_, i64>> {
+        self.of(name, "int64")
+    }
+
+    fn of<T: PrimitiveTensorElementType>(
+        &self,
+        name: &str,
+        dtype: &str,
+    ) -> Result<ArrayViewD<'_, T>> {
         let value = self.values.get(name).ok_or_else(|| {
             let known: Vec<_> = self.values.keys().collect();
             Error::Unsupported(format!(
@@ -356,7 +372,7 @@ impl Outputs<'_> {
         })?;
         value.try_extract_array().map_err(|_| {
             Error::Unsupported(format!(
-                "output `{name}` is {}, expected float32",
+                "output `{name}` is {}, expected {dtype}",
                 value.dtype()
             ))
         })

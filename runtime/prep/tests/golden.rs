@@ -1,4 +1,5 @@
-//! Resizing against OpenCV and Pillow, NMS against torchvision; the files say how they were made.
+//! Resizing against OpenCV and Pillow, NMS and masks against torchvision, run lengths against
+//! pycocotools; the files say how they were made.
 
 // Helpers of a test fail it by panicking, as its body does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -7,7 +8,7 @@ use std::path::Path;
 
 use bevel_manifest::{ChannelOrder, ImageInput, Interpolation, Resize};
 use bevel_prep::image::{ImageView, Preprocess};
-use bevel_prep::score::{Box2d, Nms};
+use bevel_prep::score::{Box2d, Nms, Paste, Rle};
 use safetensors::SafeTensors;
 
 fn read(name: &str) -> Vec<u8> {
@@ -98,22 +99,25 @@ fn resize(
     (out, [to[0], to[1]])
 }
 
+fn f32s(tensors: &SafeTensors<'_>, name: &str) -> Vec<f32> {
+    let chunks = tensors.tensor(name).unwrap().data().chunks_exact(4);
+    chunks
+        .map(|c| f32::from_le_bytes(c.try_into().unwrap()))
+        .collect()
+}
+
+fn i64s(tensors: &SafeTensors<'_>, name: &str) -> Vec<usize> {
+    let chunks = tensors.tensor(name).unwrap().data().chunks_exact(8);
+    chunks
+        .map(|c| i64::from_le_bytes(c.try_into().unwrap()) as usize)
+        .collect()
+}
+
 #[test]
 fn kept_boxes_are_torchvisions() {
     let bytes = read("nms/nms.safetensors");
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let f32s = |name: &str| -> Vec<f32> {
-        let chunks = tensors.tensor(name).unwrap().data().chunks_exact(4);
-        chunks
-            .map(|c| f32::from_le_bytes(c.try_into().unwrap()))
-            .collect()
-    };
-    let i64s = |name: &str| -> Vec<usize> {
-        let chunks = tensors.tensor(name).unwrap().data().chunks_exact(8);
-        chunks
-            .map(|c| i64::from_le_bytes(c.try_into().unwrap()) as usize)
-            .collect()
-    };
+    let (f32s, i64s) = (|name| f32s(&tensors, name), |name| i64s(&tensors, name));
     let (boxes, scores, classes) = (f32s("boxes"), f32s("scores"), i64s("classes"));
     let (counts, ious) = (i64s("counts"), f32s("iou"));
     let mut nms = Nms::default();
@@ -128,6 +132,7 @@ fn kept_boxes_are_torchvisions() {
                 xyxy: [0, 1, 2, 3].map(|k| boxes[i * 4 + k]),
                 class: if by_class { classes[i] as u32 } else { 0 },
                 score: scores[i],
+                prediction: i as u32,
             };
             let all: Vec<_> = (at..at + count).map(boxed).collect();
             let expected: Vec<_> = keeps[kept_at..kept_at + lengths[case]]
@@ -143,4 +148,67 @@ fn kept_boxes_are_torchvisions() {
             kept_at += lengths[case];
         }
     }
+}
+
+#[test]
+fn pasted_masks_are_torchvisions_and_their_runs_pycocotools() {
+    let bytes = read("masks/masks.safetensors");
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let (masks, boxes) = (f32s(&tensors, "masks"), f32s(&tensors, "boxes"));
+    let (sides, sizes) = (i64s(&tensors, "sides"), i64s(&tensors, "sizes"));
+    let (pasted, lengths) = (f32s(&tensors, "pasted"), i64s(&tensors, "rle_lengths"));
+    let texts = tensors.tensor("rle").unwrap().data();
+    let [mut mask_at, mut pasted_at, mut text_at] = [0; 3];
+    for (case, (&side, &length)) in sides.iter().zip(&lengths).enumerate() {
+        let [height, width] = [0, 1].map(|k| sizes[case * 2 + k]);
+        let mask = &masks[mask_at..mask_at + side * side];
+        let expected = &pasted[pasted_at..pasted_at + height * width];
+        let text = std::str::from_utf8(&texts[text_at..text_at + length]).unwrap();
+        mask_at += side * side;
+        pasted_at += height * width;
+        text_at += length;
+
+        let xyxy = [0, 1, 2, 3].map(|k| boxes[case * 4 + k]);
+        let paste = Paste::new(mask, xyxy, [height as u32, width as u32]).unwrap();
+        let [left, top, right, bottom] = paste.covered();
+        let mut found = vec![0.0; height * width];
+        let mut rle = Rle::new(height as u32, width as u32);
+        rle.run(false, (left * height) as u64);
+        paste.columns(|x, column| {
+            assert_eq!(column.len(), bottom - top);
+            rle.run(false, top as u64);
+            for (y, value) in column.iter().enumerate() {
+                found[(top + y) * width + x] = *value;
+                rle.run(*value > 0.5, 1);
+            }
+            rle.run(false, (height - bottom) as u64);
+        });
+        assert!(right <= width);
+        for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+            assert!((found - expected).abs() <= 1e-5, "case {case} pixel {i}");
+        }
+        assert_eq!(rle.finish(), text, "case {case}");
+    }
+    assert_eq!(text_at, texts.len());
+}
+
+#[test]
+fn boxes_that_no_picture_holds_are_pasted_as_far_as_it_goes() {
+    let mask = [0.9; 4];
+    for xyxy in [
+        [-1e30, -1e30, 1e30, 1e30],
+        [50.0, 50.0, 60.0, 60.0],
+        [f32::NAN; 4],
+        [8.0, 8.0, 2.0, 2.0],
+        [f32::NEG_INFINITY, 0.0, f32::INFINITY, 4.0],
+    ] {
+        let paste = Paste::new(&mask, xyxy, [10, 20]).unwrap();
+        let mut pixels = 0;
+        paste.columns(|x, column| {
+            assert!(x < 20 && column.len() <= 10);
+            pixels += column.len();
+        });
+        assert!(pixels <= 200, "{xyxy:?}");
+    }
+    assert!(Paste::new(&[0.5; 3], [0.0; 4], [10, 20]).is_none());
 }

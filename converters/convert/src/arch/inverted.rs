@@ -82,64 +82,64 @@ impl Network {
         image: ImageInput,
         head: &[&str],
     ) -> Result<Built, Error> {
-        let input = classifier.input_name();
         let side = image.width as usize;
-        let blocks = self.blocks.iter().map(|(_, block)| block.border);
-        let padded = blocks
-            .chain([self.border])
-            .any(|border| border == Border::Same);
+        let mut borders = self.blocks.iter().map(|(_, block)| block.border);
+        let padded = self.border == Border::Same || borders.any(|border| border == Border::Same);
         let size = match padded {
             true => Some([side; 2]),
             false => classifier.size(&image),
         };
-        let (mut net, map) = self.build(&weights, classifier.family, input, (side, size))?;
-        let classes = classifier.end(&mut net, &map, head, self.activation)?;
+        let mut net = Net::new(classifier.family, &weights);
+        let [_, channels, ..] = net.filters(&format!("{}.weight", self.first[0]));
+        let pixels = net.picture(classifier.input_name(), channels, size);
+        let maps = self.maps(&mut net, &pixels, Some(side))?;
+        let map = maps.last().unwrap_or(&pixels);
+        let classes = classifier.end(&mut net, map, head, self.activation)?;
         let graph = net.graph;
         let unused = weights.finish(|name| classifier.needless(name, head))?;
         classifier.built(graph, unused, classes, image)
     }
 
-    /// The graph from the input to the last feature map, for pictures of `side`², of which the graph
-    /// knows the `size` or leaves it free.
-    fn build<'a>(
+    /// The map behind the first convolution, each block and the last convolution; `side` is the height
+    /// and the width of the pictures where padding depends on it.
+    pub fn maps(
         &self,
-        weights: &'a Weights<'a>,
-        graph: &str,
-        input: &str,
-        (side, size): (usize, Option<[usize; 2]>),
-    ) -> Result<(Net<'a>, Map), Error> {
+        net: &mut Net<'_>,
+        pixels: &Map,
+        side: Option<usize>,
+    ) -> Result<Vec<Map>, Error> {
         let mut trunk = Trunk {
-            net: Net::new(graph, weights),
+            net,
             norm_epsilon: self.norm_epsilon,
             gate: self.gate,
-            side,
+            side: side.unwrap_or_default(),
         };
-        let [_, channels, ..] = trunk.net.filters(&format!("{}.weight", self.first[0]));
-        let pixels = trunk.net.picture(input, channels, size);
-        let layer = |trunk: &mut Trunk<'_>, x: &Map, names: &[String; 2], stride| {
+        let layer = |trunk: &mut Trunk<'_, '_>, x: &Map, names: &[String; 2], stride| {
             trunk.net.graph.set_scope(&names[0]);
             let x = trunk.conv(x, names, [stride, 1], self.border)?;
             Ok::<_, Error>(trunk.net.activated(&x, self.activation))
         };
-        let mut x = layer(&mut trunk, &pixels, &self.first, 2)?;
+        let mut x = layer(&mut trunk, pixels, &self.first, 2)?;
+        let mut maps = vec![x.clone()];
         for (name, block) in &self.blocks {
             x = trunk.block(&x, name, block)?;
+            maps.push(x.clone());
         }
-        let x = layer(&mut trunk, &x, &self.last, 1)?;
-        Ok((trunk.net, x))
+        maps.push(layer(&mut trunk, &x, &self.last, 1)?);
+        Ok(maps)
     }
 }
 
 /// A network under construction.
-struct Trunk<'a> {
-    net: Net<'a>,
+struct Trunk<'n, 'w> {
+    net: &'n mut Net<'w>,
     norm_epsilon: f64,
     gate: GateActivations,
     /// Height and width of the current map, which only [`Border::Same`] asks for.
     side: usize,
 }
 
-impl Trunk<'_> {
+impl Trunk<'_, '_> {
     /// The first convolution that sees more than one pixel strides. None but the last part is linear,
     /// unless it stands alone, as in a fused block that does not widen.
     fn block(&mut self, x: &Map, name: &str, block: &Block) -> Result<Map, Error> {

@@ -99,7 +99,8 @@ impl<'a> Net<'a> {
         self.constant(Tensor::scalar(format!("f32({value:?})"), value))
     }
 
-    fn constant(&mut self, tensor: Tensor) -> String {
+    /// A constant that all who ask for one of its name share.
+    pub fn constant(&mut self, tensor: Tensor) -> String {
         match self.initializers.get(&tensor.name) {
             Some(name) => name.clone(),
             None => self.keep(tensor.name.clone(), tensor),

@@ -8,7 +8,8 @@ use super::classifier::Classifier;
 use super::inverted::{
     Block, Border, GateActivations, Names, Network, numbered, torchvision_parts,
 };
-use super::layers::Activation;
+use super::layers::{Activation, Net};
+use super::map::Map;
 use super::settings::Settings;
 use super::torchvision::{HALVES, Preset};
 use crate::arch::{Built, Family};
@@ -93,30 +94,7 @@ fn v2(source: &Source, options: &Options) -> Result<Built, Error> {
     if source.model_type().is_some() {
         return v2_of_transformers(source, options, weights);
     }
-    let blocks = (1..).map(|i| format!("features.{i}.conv"));
-    let blocks = blocks.map_while(|name| {
-        let parts = torchvision_parts(&weights, &name);
-        (!parts.is_empty()).then_some((name, parts))
-    });
-    let blocks: Vec<_> = blocks.collect();
-    if blocks.len() != V2_STRIDES.len() {
-        return Err(depth(V2_NAME, blocks.len(), "the 17 of torchvision"));
-    }
-    let activation = Activation::Relu6;
-    let blocks = blocks.into_iter().zip(V2_STRIDES);
-    let blocks = blocks.map(|((name, parts), stride)| {
-        let block = Block::plain(parts, stride, activation);
-        (name, block)
-    });
-    let network = Network {
-        first: numbered("features.0"),
-        last: numbered(&format!("features.{}", V2_STRIDES.len() + 1)),
-        blocks: blocks.collect(),
-        norm_epsilon: 1e-5,
-        border: Border::Half,
-        activation,
-        gate: GATE,
-    };
+    let network = v2_network(&weights, "features.", 1e-5)?;
     let head = &["classifier.1"];
     let classifier = Classifier::new(V2_NAME, source, options, head)?;
     let image = classifier.image(Preset::USUAL)?;
@@ -180,9 +158,45 @@ fn v2_of_transformers(
 
 fn v3(source: &Source, options: &Options) -> Result<Built, Error> {
     let weights = Weights::new(&source.checkpoint, V3_NAME);
-    let blocks = (1..).map(|i| format!("features.{i}.block"));
+    let network = v3_network(&weights, "features.", 1e-3)?;
+    let head = &["classifier.0", "classifier.3"];
+    let classifier = Classifier::new(V3_NAME, source, options, head)?;
+    let image = classifier.image(Preset::USUAL)?;
+    network.classifier(weights, classifier, image, head)
+}
+
+/// torchvision's networks, whose layers are numbered behind `prefix`.
+fn v2_network(weights: &Weights<'_>, prefix: &str, norm_epsilon: f64) -> Result<Network, Error> {
+    let blocks = (1..).map(|i| format!("{prefix}{i}.conv"));
     let blocks = blocks.map_while(|name| {
-        let parts = torchvision_parts(&weights, &name);
+        let parts = torchvision_parts(weights, &name);
+        (!parts.is_empty()).then_some((name, parts))
+    });
+    let blocks: Vec<_> = blocks.collect();
+    if blocks.len() != V2_STRIDES.len() {
+        return Err(depth(V2_NAME, blocks.len(), "the 17 of torchvision"));
+    }
+    let activation = Activation::Relu6;
+    let blocks = blocks.into_iter().zip(V2_STRIDES);
+    let blocks = blocks.map(|((name, parts), stride)| {
+        let block = Block::plain(parts, stride, activation);
+        (name, block)
+    });
+    Ok(Network {
+        first: numbered(&format!("{prefix}0")),
+        last: numbered(&format!("{prefix}{}", V2_STRIDES.len() + 1)),
+        blocks: blocks.collect(),
+        norm_epsilon,
+        border: Border::Half,
+        activation,
+        gate: GATE,
+    })
+}
+
+fn v3_network(weights: &Weights<'_>, prefix: &str, norm_epsilon: f64) -> Result<Network, Error> {
+    let blocks = (1..).map(|i| format!("{prefix}{i}.block"));
+    let blocks = blocks.map_while(|name| {
+        let parts = torchvision_parts(weights, &name);
         (!parts.is_empty()).then_some((name, parts))
     });
     let blocks: Vec<_> = blocks.collect();
@@ -198,19 +212,44 @@ fn v3(source: &Source, options: &Options) -> Result<Built, Error> {
         };
         (name, Block::plain(parts, stride, activation))
     });
-    let network = Network {
-        first: numbered("features.0"),
-        last: numbered(&format!("features.{}", count + 1)),
+    Ok(Network {
+        first: numbered(&format!("{prefix}0")),
+        last: numbered(&format!("{prefix}{}", count + 1)),
         blocks: blocks.collect(),
-        norm_epsilon: 1e-3,
+        norm_epsilon,
         border: Border::Half,
         activation: Activation::HardSwish,
         gate: GATE,
+    })
+}
+
+/// The maps of torchvision's network that others are built on, and how much smaller than the picture
+/// they are: behind each layer that strides, and behind the last. `prefix` stands before the numbers of
+/// layers.
+pub(super) fn stages(
+    net: &mut Net<'_>,
+    pixels: &Map,
+    prefix: &str,
+    norm_epsilon: f64,
+) -> Result<Vec<(Map, usize)>, Error> {
+    let second = net.weights.contains(&format!("{prefix}1.conv.0.0.weight"));
+    let network = match second {
+        true => v2_network(net.weights, prefix, norm_epsilon)?,
+        false => v3_network(net.weights, prefix, norm_epsilon)?,
     };
-    let head = &["classifier.0", "classifier.3"];
-    let classifier = Classifier::new(V3_NAME, source, options, head)?;
-    let image = classifier.image(Preset::USUAL)?;
-    network.classifier(weights, classifier, image, head)
+    let maps = network.maps(net, pixels, None)?;
+    let last = maps.len().saturating_sub(1);
+    let mut smaller = 2;
+    let mut stages = Vec::new();
+    for (i, map) in maps.into_iter().enumerate() {
+        let block = i.checked_sub(1).and_then(|block| network.blocks.get(block));
+        let stride = block.map_or(1, |(_, block)| block.stride);
+        smaller *= stride;
+        if stride > 1 || i == 0 || i == last {
+            stages.push((map, smaller));
+        }
+    }
+    Ok(stages)
 }
 
 fn depth(family: &'static str, blocks: usize, known: &str) -> Error {

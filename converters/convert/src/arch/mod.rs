@@ -4,6 +4,7 @@ mod albert;
 mod bert;
 mod cache;
 mod causal;
+mod chain;
 mod classifier;
 mod clip;
 mod conv;
@@ -20,12 +21,20 @@ mod inception;
 mod inverted;
 mod layers;
 mod llama;
+mod lstm_forecast;
 mod map;
+mod mlp;
+mod mlp_policy;
 mod mobilenet;
 mod moonshine;
 mod mpnet;
 mod nearest;
+mod neumf;
+mod nonlinear;
+mod onnx;
 mod patches;
+mod rcnn;
+mod recurrent;
 mod resnet;
 mod roberta;
 mod rotary;
@@ -35,12 +44,15 @@ mod text;
 mod text_encoder;
 mod torchvision;
 mod transformer;
+mod ultralytics;
+mod unet;
 mod vectors;
 mod vgg;
 mod vit;
 mod wav2vec2;
 mod wavenet;
 mod whisper;
+mod yolox;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -144,8 +156,10 @@ pub(crate) struct Family {
     pub build: fn(&Source, &Options) -> Result<Built, Error>,
 }
 
-/// Word vectors go first: a `config.json` that lies beside them says nothing about them.
-static FAMILIES: [Family; 27] = [
+/// ONNX graphs and word vectors go first: a `config.json` that lies beside them says nothing about how
+/// to read them. Layers of no particular model go last.
+static FAMILIES: &[Family] = &[
+    onnx::FAMILY,
     vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
@@ -159,20 +173,31 @@ static FAMILIES: [Family; 27] = [
     inception::FAMILY,
     llama::LLAMA,
     llama::MISTRAL,
+    llama::QWEN2,
+    llama::QWEN3,
+    lstm_forecast::FAMILY,
+    mlp_policy::FAMILY,
     mobilenet::V2,
     mobilenet::V3,
     moonshine::FAMILY,
+    moonshine::FAMILY,
     mpnet::FAMILY,
-    llama::QWEN2,
-    llama::QWEN3,
+    mpnet::FAMILY,
+    neumf::FAMILY,
+    rcnn::FASTER,
+    rcnn::MASK,
     resnet::FAMILY,
     roberta::FAMILY,
+    ultralytics::FAMILY,
+    unet::FAMILY,
     vgg::FAMILY,
     vit::FAMILY,
     wav2vec2::HUBERT,
     wav2vec2::WAV2VEC2,
     wavenet::FAMILY,
     whisper::FAMILY,
+    yolox::FAMILY,
+    mlp::FAMILY,
 ];
 
 /// The family of a checkpoint: the one the user named, or the first that recognises it.
@@ -196,7 +221,7 @@ pub(crate) fn family(source: &Source, arch: Option<&str>) -> Result<&'static Fam
                 path: source.checkpoint.path().into(),
                 found: describe(source),
                 tensors: source.checkpoint.names().map(str::to_owned).collect(),
-                nearest: nearest::families(source, &FAMILIES),
+                nearest: nearest::families(source, FAMILIES),
                 known: known(),
             }),
     }

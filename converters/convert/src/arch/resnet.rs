@@ -38,7 +38,7 @@ const STEM_KERNEL: usize = 7;
 /// What checkpoints call the weights.
 struct Names {
     hugging_face: bool,
-    /// Before the names of transformers: `resnet.` below a head.
+    /// Before all of them: `resnet.` below a head of transformers.
     prefix: &'static str,
 }
 
@@ -49,11 +49,11 @@ impl Names {
             hugging_face,
             prefix,
         } = self;
-        match hugging_face {
+        let names = match hugging_face {
             false => torchvision,
-            true => ["convolution", "normalization"]
-                .map(|part| format!("{prefix}{transformers}.{part}")),
-        }
+            true => ["convolution", "normalization"].map(|part| format!("{transformers}.{part}")),
+        };
+        names.map(|name| format!("{prefix}{name}"))
     }
 
     fn stem(&self) -> [String; 2] {
@@ -91,6 +91,16 @@ struct Style {
     first_stride: usize,
     /// Whether bottlenecks stride in their first convolution instead of the second.
     early_stride: bool,
+    norm_epsilon: f64,
+}
+
+impl Style {
+    const TORCHVISION: Self = Self {
+        activation: Activation::Relu,
+        first_stride: 1,
+        early_stride: false,
+        norm_epsilon: NORM_EPSILON,
+    };
 }
 
 fn build(source: &Source, options: &Options) -> Result<Built, Error> {
@@ -103,11 +113,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         },
     };
     let style = match names.hugging_face {
-        false => Style {
-            activation: Activation::Relu,
-            first_stride: 1,
-            early_stride: false,
-        },
+        false => Style::TORCHVISION,
         true => {
             let settings = Settings::read(source, NAME)?;
             let downsamples = settings.flag("downsample_in_first_stage", false);
@@ -115,6 +121,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
                 activation: settings.activation("hidden_act", Activation::Relu)?,
                 first_stride: 1 + usize::from(downsamples),
                 early_stride: settings.flag("downsample_in_bottleneck", false),
+                norm_epsilon: NORM_EPSILON,
             }
         }
     };
@@ -137,18 +144,38 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         });
     }
     let pixels = net.picture(classifier.input_name(), channels, classifier.size(&image));
-    let map = trunk(&mut net, &pixels, &names, &style)?;
-    let classes = classifier.end(&mut net, &map, head, style.activation)?;
+    let maps = trunk(&mut net, &pixels, &names, &style)?;
+    let map = maps.last().unwrap_or(&pixels);
+    let classes = classifier.end(&mut net, map, head, style.activation)?;
     let graph = net.graph;
     let unused = weights.finish(|name| classifier.needless(name, head))?;
     classifier.built(graph, unused, classes, image)
 }
 
-/// All but the head: as many stages of as many blocks as there are weights for.
-fn trunk(net: &mut Net<'_>, pixels: &Map, names: &Names, style: &Style) -> Result<Map, Error> {
+/// The map behind each stage of torchvision's network, from a quarter of the picture on, each half of
+/// the one before. `prefix` stands before the names of weights.
+pub(super) fn stages(
+    net: &mut Net<'_>,
+    pixels: &Map,
+    prefix: &'static str,
+    norm_epsilon: f64,
+) -> Result<Vec<Map>, Error> {
+    let names = Names {
+        hugging_face: false,
+        prefix,
+    };
+    let style = Style {
+        norm_epsilon,
+        ..Style::TORCHVISION
+    };
+    trunk(net, pixels, &names, &style)
+}
+
+/// All but the head: the map behind each of as many stages of as many blocks as there are weights for.
+fn trunk(net: &mut Net<'_>, pixels: &Map, names: &Names, style: &Style) -> Result<Vec<Map>, Error> {
     let [conv, norm] = names.stem();
     net.graph.set_scope("stem");
-    let stem = Conv2d::PLAIN.stride(2).norm(&norm, NORM_EPSILON);
+    let stem = Conv2d::PLAIN.stride(2).norm(&norm, style.norm_epsilon);
     let x = net.conv2d(pixels, &conv, stem)?;
     let x = net.activated(&x, style.activation);
     let pool = Pool {
@@ -163,6 +190,7 @@ fn trunk(net: &mut Net<'_>, pixels: &Map, names: &Names, style: &Style) -> Resul
         let [conv, _] = names.conv(stage, block, 0);
         weights.contains(&format!("{conv}.weight"))
     };
+    let mut stages = Vec::new();
     for stage in (0..).take_while(|&stage| has(stage, 0)) {
         for block in (0..).take_while(|&block| has(stage, block)) {
             let stride = match (stage, block) {
@@ -173,8 +201,9 @@ fn trunk(net: &mut Net<'_>, pixels: &Map, names: &Names, style: &Style) -> Resul
             net.graph.set_scope(format!("stage{stage}.block{block}"));
             x = residual(net, &x, names, style, [stage, block, stride])?;
         }
+        stages.push(x.clone());
     }
-    Ok(x)
+    Ok(stages)
 }
 
 /// `activation(convolutions(x) + x)`, x through a convolution of its own where sizes change. The
@@ -199,13 +228,13 @@ fn residual(
         let [conv, norm] = names.conv(stage, block, i);
         let stride = if i == strided { stride } else { 1 };
         let plain = Conv2d::PLAIN.grouped().stride(stride);
-        y = net.conv2d(&y, &conv, plain.norm(&norm, NORM_EPSILON))?;
+        y = net.conv2d(&y, &conv, plain.norm(&norm, style.norm_epsilon))?;
     }
     let [conv, norm] = names.shortcut(stage, block);
     let x = match net.weights.contains(&format!("{conv}.weight")) {
         true => {
             let plain = Conv2d::PLAIN.stride(stride);
-            net.conv2d(x, &conv, plain.norm(&norm, NORM_EPSILON))?
+            net.conv2d(x, &conv, plain.norm(&norm, style.norm_epsilon))?
         }
         false => x.clone(),
     };

@@ -32,6 +32,10 @@ pub struct Compared {
     pub max_abs: f64,
     /// The largest `|a − b| − (atol + rtol · |b|)`; above zero is a breach.
     pub max_excess: f64,
+    /// The worst overlap of two boxes or masks that stand for one thing, 0 ..= 1; what `ok` asks for
+    /// instead of small differences.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iou: Option<f64>,
     /// Whether shapes are equal and no value is a breach.
     pub ok: bool,
 }
@@ -65,6 +69,7 @@ impl Compared {
             values: b.data.len(),
             max_abs,
             max_excess,
+            iou: None,
             ok: same_shape && max_excess <= 0.0,
         }
     }

@@ -1,14 +1,35 @@
 //! Vision tasks.
 
+mod boxes;
 mod classify;
 mod detect;
 mod embed;
-
+mod heads;
+mod instances;
 mod load;
+mod mask;
 mod pixels;
+mod regions;
 
 pub use bevel_prep::image::{ImageError, ImageView};
+pub use boxes::Detection;
 pub use classify::{Classes, Classify, Label};
-pub use detect::{Detect, Detection, Detections};
+pub use detect::{Detect, Detections};
 pub use embed::Embed;
+pub use instances::{Instance, Instances, SegmentInstances};
 pub use load::{decode_image, load_image};
+pub use mask::Mask;
+pub use regions::{Region, Regions, SegmentRegions};
+
+use crate::bundle::Bundle;
+use crate::error::Result;
+use crate::pipeline::Options;
+use crate::registry::{AnyPipeline, boxed};
+
+/// The pipeline that the decoding of a segmenter asks for: of things, or of classes.
+pub(crate) fn open_segmenter(bundle: &Bundle, options: &Options) -> Result<Box<dyn AnyPipeline>> {
+    match bundle.manifest().decode {
+        bevel_manifest::Decode::Semantic(_) => boxed::<SegmentRegions>(bundle, options),
+        _ => boxed::<SegmentInstances>(bundle, options),
+    }
+}

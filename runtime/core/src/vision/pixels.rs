@@ -1,6 +1,6 @@
 //! What vision tasks have in common: pictures on their way into the graph.
 
-use bevel_manifest::ImageInput;
+use bevel_manifest::{ImageInput, Resize};
 use bevel_prep::image::{Fit, ImageView, Preprocess};
 
 use crate::bundle::Bundle;
@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::pipeline::Slots;
 use crate::session::Session;
 
-/// The picture input of a graph: N×3×H×W, f32, as `[input]` of the bundle says.
+/// The picture input of a graph: N×3×H×W, f32, as `[input]` of the bundle says. A graph that takes
+/// pictures of any size takes one at a time, 3×H×W.
 pub(super) struct Pixels {
     pub spec: ImageInput,
     name: String,
@@ -38,11 +39,20 @@ impl Pixels {
             ));
         };
         let expected = [1, 3, self.spec.height as usize, self.spec.width as usize];
-        if tensor.dtype != "float32" || !shape_fits(&tensor.shape, &expected) {
+        let any_size = self.spec.resize == Resize::Keep;
+        let fits = match any_size {
+            true => tensor.shape == [Some(3), None, None],
+            false => shape_fits(&tensor.shape, &expected),
+        };
+        if tensor.dtype != "float32" || !fits {
+            let expected = match any_size {
+                true => "[3, ?, ?]".to_owned(),
+                false => format!("{expected:?}"),
+            };
             return Err(Error::model(
                 session.path(),
                 format!(
-                    "input `{}` is {} {}, [input] asks for float32 {expected:?}",
+                    "input `{}` is {} {}, [input] asks for float32 {expected}",
                     tensor.name,
                     tensor.dtype,
                     tensor.shape_text()
@@ -61,12 +71,38 @@ impl Pixels {
         slots: &mut Slots,
         mut placed: impl FnMut(Fit),
     ) {
+        if self.spec.resize == Resize::Keep {
+            for image in images {
+                let (spec, [height, width]) = self.kept(image);
+                let tensor = slots.f32(&self.name, &[3, height, width]);
+                placed(preprocess.run(&spec, *image, tensor));
+            }
+            return;
+        }
         let one = [3, self.spec.height as usize, self.spec.width as usize];
         let tensor = slots.f32(&self.name, &[images.len(), one[0], one[1], one[2]]);
         let planes = tensor.chunks_exact_mut(one.iter().product());
         for (image, out) in images.iter().zip(planes) {
             placed(preprocess.run(&self.spec, *image, out));
         }
+    }
+}
+
+impl Pixels {
+    /// For a graph of any size: the picture's own, made to fit where it is above the largest; and height
+    /// and width of the tensor.
+    fn kept(&self, image: &ImageView<'_>) -> (ImageInput, [usize; 2]) {
+        let own = [image.height(), image.width()].map(f64::from);
+        let most = [self.spec.height, self.spec.width];
+        let scale = (f64::from(most[0]) / own[0]).min(f64::from(most[1]) / own[1]);
+        let sides = own.map(|side| (side * scale.min(1.0)).round());
+        let [height, width] = [0, 1].map(|i| (sides[i] as u32).clamp(1, most[i]));
+        let spec = ImageInput {
+            width,
+            height,
+            ..self.spec.clone()
+        };
+        (spec, [height as usize, width as usize])
     }
 }
 

@@ -1,8 +1,10 @@
-//! Logits to scores, boxes to fewer boxes, texts to error rates.
+//! Logits to scores, boxes to fewer boxes, masks to pixels, texts to error rates.
 
+mod mask;
 mod nms;
 mod wer;
 
+pub use mask::{Paste, Rle};
 pub use nms::{Box2d, Nms};
 pub use wer::{Edits, char_errors, normalize_words, word_errors};
 

@@ -7,6 +7,8 @@ pub struct Box2d {
     pub class: u32,
     /// In 0 ..= 1.
     pub score: f32,
+    /// Index of the prediction it was read from, where more is said about it.
+    pub prediction: u32,
 }
 
 impl Box2d {
@@ -86,7 +88,13 @@ mod tests {
     use super::*;
 
     fn boxed(xyxy: [f32; 4], class: u32, score: f32) -> Box2d {
-        Box2d { xyxy, class, score }
+        let prediction = 0;
+        Box2d {
+            xyxy,
+            class,
+            score,
+            prediction,
+        }
     }
 
     #[test]

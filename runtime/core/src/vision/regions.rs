@@ -1,0 +1,233 @@
+//! Picture to a class for each pixel.
+//!
+//! | tensor | shape | dtype | meaning |
+//! |---|---|---|---|
+//! | the graph's first input | N×3×H×W | f32 | normalised pixels |
+//! | the graph's first output | N×C×h×w | f32 | logits over the tensor |
+//!
+//! Logits are brought to the size of the picture by two taps along each axis (PyTorch's `interpolate`,
+//! bilinear without `align_corners`), then each pixel gets its class.
+
+use bevel_manifest::{Activation, Decode, SemanticSpec, Task as TaskName};
+use bevel_prep::image::{Fit, ImageView, Preprocess};
+use bevel_prep::score::{Rle, sigmoid};
+use serde::Serialize;
+
+use crate::bundle::Bundle;
+use crate::error::{Error, Result};
+use crate::pipeline::{Options, Outputs, Slots, Task};
+use crate::registry::{Answer, Sample};
+use crate::session::Session;
+use crate::vision::mask::Mask;
+use crate::vision::pixels::Pixels;
+
+/// Pictures to regions of classes.
+pub struct SegmentRegions {
+    pixels: Pixels,
+    spec: SemanticSpec,
+    labels: Vec<String>,
+}
+
+/// What one picture shows where.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Regions {
+    /// Width of the picture in pixels.
+    pub width: u32,
+    /// Height of the picture in pixels.
+    pub height: u32,
+    /// Classes that have pixels, the largest first. Where classes stand alone they may share some.
+    pub classes: Vec<Region>,
+    /// Where the classes of all pixels were written as a picture, if they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mask: Option<String>,
+}
+
+/// The pixels of one class.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Region {
+    /// Name of the class, or the index in decimal where the model has no names.
+    pub label: String,
+    /// Index of the class.
+    pub index: usize,
+    /// Share of the picture, 0 ..= 1.
+    pub share: f32,
+    /// Its pixels.
+    pub mask: Mask,
+}
+
+/// Buffers kept from picture to picture.
+#[derive(Debug, Default)]
+pub struct RegionScratch {
+    preprocess: Preprocess,
+    fits: Vec<Fit>,
+}
+
+impl Task for SegmentRegions {
+    type Item<'a> = ImageView<'a>;
+    type Answer = Regions;
+    type Scratch = RegionScratch;
+
+    const NAME: TaskName = TaskName::Segment;
+
+    fn item<'a>(sample: Sample<'a>) -> Option<ImageView<'a>> {
+        sample.image()
+    }
+
+    fn wrap(answer: Regions) -> Answer {
+        Answer::Regions(answer)
+    }
+
+    fn load(bundle: &Bundle, _: &Options) -> Result<Self> {
+        let Decode::Semantic(spec) = &bundle.manifest().decode else {
+            return Err(Error::model(bundle.root(), "[decode] is not `semantic`"));
+        };
+        let labels = spec.labels.as_deref().map(|name| bundle.labels(name));
+        Ok(Self {
+            pixels: Pixels::load(bundle)?,
+            labels: labels.transpose()?.unwrap_or_default(),
+            spec: spec.clone(),
+        })
+    }
+
+    fn fit(&mut self, session: &Session) -> Result<()> {
+        self.pixels.fit(session)
+    }
+
+    fn preprocess(
+        &self,
+        images: &[ImageView<'_>],
+        scratch: &mut RegionScratch,
+        slots: &mut Slots,
+    ) -> Result<()> {
+        let RegionScratch { preprocess, fits } = scratch;
+        fits.clear();
+        self.pixels
+            .write(images, preprocess, slots, |fit| fits.push(fit));
+        Ok(())
+    }
+
+    fn postprocess(
+        &self,
+        images: &[ImageView<'_>],
+        scratch: &mut RegionScratch,
+        _: &Slots,
+        outputs: &Outputs<'_>,
+    ) -> Result<Vec<Regions>> {
+        let logits = outputs.first_f32()?;
+        let shape = logits.shape();
+        let (&[n, classes, height, width], Some(values)) = (shape, logits.as_slice()) else {
+            return Err(Error::Unsupported(format!(
+                "`logits` has shape {shape:?}, expected N×C×H×W"
+            )));
+        };
+        let named = self.labels.is_empty() || self.labels.len() == classes;
+        if n != images.len() || shape.contains(&0) || !named {
+            return Err(Error::Unsupported(format!(
+                "`logits` has shape {shape:?} for {} pictures and {} labels",
+                images.len(),
+                self.labels.len()
+            )));
+        }
+        let sides = [self.pixels.spec.height, self.pixels.spec.width].map(|side| side as f32);
+        let pictures = values.chunks_exact(classes * height * width);
+        let answers = images.iter().zip(pictures).zip(&scratch.fits);
+        Ok(answers
+            .map(|((image, logits), fit)| {
+                // Maps may be coarser than the tensor.
+                let scale = |i: usize, cells: usize| cells as f32 / sides[1 - i];
+                let cells = [scale(0, width), scale(1, height)];
+                let fit = Fit {
+                    scale: [0, 1].map(|i| fit.scale[i] * cells[i]),
+                    offset: [0, 1].map(|i| fit.offset[i] * cells[i]),
+                };
+                let maps = Maps {
+                    values: logits,
+                    classes,
+                    size: [height, width],
+                };
+                self.regions(&maps, &fit, [image.height(), image.width()])
+            })
+            .collect())
+    }
+}
+
+/// Logits of one picture, C×h×w.
+struct Maps<'a> {
+    values: &'a [f32],
+    classes: usize,
+    size: [usize; 2],
+}
+
+/// Two cells and how much of the second there is.
+type Taps = (usize, usize, f32);
+
+/// Where the middle of each pixel lies among cells.
+fn taps(pixels: u32, cells: usize, scale: f32, offset: f32) -> Vec<Taps> {
+    let tap = |pixel: u32| {
+        let exact = (pixel as f32 + 0.5) * scale + offset - 0.5;
+        let exact = exact.clamp(0.0, (cells - 1) as f32);
+        let first = exact as usize;
+        (first, (first + 1).min(cells - 1), exact - first as f32)
+    };
+    (0..pixels).map(tap).collect()
+}
+
+impl SegmentRegions {
+    /// Column by column, as masks are written.
+    fn regions(&self, maps: &Maps<'_>, fit: &Fit, [height, width]: [u32; 2]) -> Regions {
+        let [rows, columns] = maps.size;
+        let across = taps(width, columns, fit.scale[0], fit.offset[0]);
+        let down = taps(height, rows, fit.scale[1], fit.offset[1]);
+        let one_is_right = self.spec.activation == Activation::Softmax;
+        let mut masks = vec![Rle::new(height, width); maps.classes];
+        let mut best = vec![(0usize, f32::NEG_INFINITY); down.len()];
+        let mut blended = vec![0.0; rows];
+        for (left, right, share) in across {
+            best.fill((0, f32::NEG_INFINITY));
+            let planes = maps.values.chunks_exact(rows * columns);
+            for (class, plane) in planes.enumerate() {
+                for (out, line) in blended.iter_mut().zip(plane.chunks_exact(columns)) {
+                    *out = line[left] * (1.0 - share) + line[right] * share;
+                }
+                for (best, (above, below, share)) in best.iter_mut().zip(&down) {
+                    let logit = blended[*above] * (1.0 - share) + blended[*below] * share;
+                    if !one_is_right {
+                        let score = match self.spec.activation {
+                            Activation::None => logit,
+                            _ => sigmoid(logit),
+                        };
+                        masks[class].run(score > self.spec.min_mask, 1);
+                    } else if logit > best.1 {
+                        *best = (class, logit);
+                    }
+                }
+            }
+            if one_is_right {
+                for (class, mask) in masks.iter_mut().enumerate() {
+                    for (own, _) in &best {
+                        mask.run(*own == class, 1);
+                    }
+                }
+            }
+        }
+        let pixels = (f64::from(height) * f64::from(width)).max(1.0);
+        let region = |(index, rle): (usize, Rle)| {
+            let mask = Mask::new(rle);
+            let label = self.labels.get(index).cloned();
+            (mask.area() > 0).then(|| Region {
+                label: label.unwrap_or_else(|| index.to_string()),
+                index,
+                share: (mask.area() as f64 / pixels) as f32,
+                mask,
+            })
+        };
+        let mut classes: Vec<Region> = masks.into_iter().enumerate().filter_map(region).collect();
+        classes.sort_by(|a, b| b.share.total_cmp(&a.share));
+        Regions {
+            width,
+            height,
+            classes,
+            mask: None,
+        }
+    }
+}
