@@ -39,13 +39,16 @@ def write_torchvision(folder: Path, model: nn.Module, config: dict, size: tuple[
         save_file({name: tensor.contiguous().clone() for name, tensor in state.items()}, folder / "model.safetensors")
     else:
         torch.save(state, folder / "model.pth")
+    if size[0] == size[1] and "image_size" not in config and lot.random() < 0.5 and not more:
+        config["image_size"] = size[0]
     (folder / "config.json").write_text(json.dumps(config))
     pixels = torch.randn(lot.randint(1, 3), 3, *size)
     write_io(folder, {"pixels": pixels}, {"logits": model(pixels)}, [*ARGUMENTS, *more])
 
 
 def sides(lot: random.Random, least: int, most: int) -> tuple[int, int]:
-    return lot.randint(least, most), lot.randint(least, most)
+    side = lot.randint(least, most)
+    return lot.choice([(side, side), (side, lot.randint(least, most))])
 
 
 class Slim(resnet.ResNet):

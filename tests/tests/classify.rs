@@ -1,11 +1,11 @@
-//! EfficientNet-Lite0, converted from its `.pth`, against fp32 PyTorch.
+//! Classifiers converted from their `.pth`, against fp32 PyTorch.
 
 // Helpers of a test fail it by panicking, as its body does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use bevel::vision::{ImageView, load_image};
 use bevel::{Classify, Options, Pipeline};
-use bevel_tests::{bundle, needs, root, shared};
+use bevel_tests::{arg, bevel, bundle, needs, root, shared, success};
 use serde_json::Value;
 
 #[test]
@@ -35,6 +35,39 @@ fn top1_is_within_one_photo_of_pytorch() {
         agreed + 1 >= total,
         "{agreed} of {total} as PyTorch answers"
     );
+}
+
+/// A state dict of torchvision, its labels and its preparation: `tests/golden/classify`.
+#[test]
+fn a_picture_shows_what_torchvision_says() {
+    let pictures = needs!(shared("data/vision/coco-mini/images"));
+    let golden = root().join("tests/golden/classify");
+    let out = tempfile::tempdir().unwrap();
+    let bundle = out.path().join("small.bevel");
+    let checkpoint = golden.join("checkpoint");
+    let convert = ["convert", arg(&checkpoint), "-o", arg(&bundle)];
+    success(&bevel().args(convert).output().unwrap());
+    let expected = std::fs::read_to_string(golden.join("top5.json")).unwrap();
+    let expected: Value = serde_json::from_str(&expected).unwrap();
+    for (name, expected) in expected.as_object().unwrap() {
+        let picture = pictures.join(name);
+        let run = ["run", arg(&bundle), arg(&picture), "--json"];
+        let answer = success(&bevel().args(run).output().unwrap());
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        println!("{name}: {}", answer["labels"]);
+        let found = answer["labels"].as_array().unwrap();
+        let expected = expected.as_array().unwrap();
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert_eq!(found["label"], expected["label"], "{name}");
+            assert_eq!(found["index"], expected["index"], "{name}");
+            let [found, expected] = [found, expected].map(|row| row["score"].as_f64().unwrap());
+            assert!(
+                (found - expected).abs() <= 1e-3,
+                "{name}: {found} for {expected}"
+            );
+        }
+    }
 }
 
 #[test]

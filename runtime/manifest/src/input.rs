@@ -152,6 +152,8 @@ pub enum Interpolation {
     BilinearAntialias,
     /// Cubic filter (a = −0.5) widened when shrinking, as Pillow's `BICUBIC`.
     BicubicAntialias,
+    /// The one pixel whose area holds the centre, as Pillow's `NEAREST`.
+    Nearest,
 }
 
 /// Order of the channels in the tensor.

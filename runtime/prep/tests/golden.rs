@@ -41,6 +41,11 @@ fn resized_pixels_are_within_one_level() {
             "bicubic",
             Interpolation::BicubicAntialias,
         ),
+        (
+            "resize/pillow.safetensors",
+            "nearest",
+            Interpolation::Nearest,
+        ),
     ];
     for (file, prefix, interpolation) in cases {
         let bytes = read(file);

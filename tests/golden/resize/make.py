@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes opencv.safetensors and pillow.safetensors: two noise images and what the two libraries resize them to.
 
-Keys: `source.{W}x{H}` and `{bilinear|bicubic}.{W}x{H}.to.{w}x{h}`, all u8 H x W x 3. `bilinear` of OpenCV is INTER_LINEAR,
+Keys: `source.{W}x{H}` and `{nearest|bilinear|bicubic}.{W}x{H}.to.{w}x{h}`, all u8 H x W x 3. `bilinear` of OpenCV is INTER_LINEAR,
 which does not antialias; Pillow's filters do. Made with opencv-python-headless 5.0.0.93 and pillow 13.0.0. Tolerance: exact.
 """
 
@@ -31,7 +31,7 @@ def main() -> None:
         for target in targets:
             name = f"{width}x{height}.to.{target[0]}x{target[1]}"
             opencv[f"bilinear.{name}"] = cv2.resize(source, target, interpolation=cv2.INTER_LINEAR)
-            for kernel in (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC):
+            for kernel in (Image.Resampling.NEAREST, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC):
                 resized = Image.fromarray(source).resize(target, kernel)
                 pillow[f"{kernel.name.lower()}.{name}"] = np.ascontiguousarray(resized)
     save_file(opencv, HERE / "opencv.safetensors", {"opencv": cv2.__version__})

@@ -138,7 +138,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         activation,
         gate: gate(activation),
     };
-    network.classifier(weights, classifier, (image, None), head)
+    network.classifier(weights, classifier, image, head)
 }
 
 /// The variant of a name, else the one with as many blocks, and of those the nearest in width.
@@ -174,8 +174,11 @@ fn of_transformers(
     let mut blocks = Vec::new();
     for (&repeats, &stride) in repeats.iter().zip(&strides) {
         let repeats = (repeats as f64 * depth).ceil();
-        if !(1.0..=Settings::MAX_LAYERS as f64).contains(&repeats) {
-            return Err(settings.wrong(format!("a stage of {repeats} blocks")));
+        let most = (Settings::MAX_LAYERS - blocks.len().min(Settings::MAX_LAYERS)) as f64;
+        if !(1.0..=most).contains(&repeats) {
+            return Err(settings.wrong(format!(
+                "a stage has {repeats} blocks, expected 1 to {most}"
+            )));
         }
         for repeat in 0..repeats as usize {
             let i = blocks.len();
@@ -202,5 +205,5 @@ fn of_transformers(
     let head = &["classifier"];
     let classifier = Classifier::new(NAME, source, options, head)?;
     let image = classifier.image(Preset::USUAL)?;
-    network.classifier(weights, classifier, (image, None), head)
+    network.classifier(weights, classifier, image, head)
 }

@@ -103,8 +103,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         colors: [[127.0 / 255.0; 3], [128.0 / 255.0; 3]],
         ..Preset::new(side, side + CROP_PADDING, Interpolation::BicubicAntialias)
     })?;
-    let side = image.width as usize;
-    network.classifier(weights, classifier, (image, Some(side)), HEAD)
+    network.classifier(weights, classifier, image, HEAD)
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ const JOINT_FILE: &str = "processor_config.json";
 const MAX_SIDE: u64 = 16384;
 
 /// Pillow's numbers of filters, which `resample` holds.
-const FILTERS: [(u64, Interpolation); 2] = [
+const FILTERS: [(u64, Interpolation); 3] = [
+    (0, Interpolation::Nearest),
     (2, Interpolation::BilinearAntialias),
     (3, Interpolation::BicubicAntialias),
 ];
@@ -62,7 +63,7 @@ pub(super) fn input(
         Some(number) => {
             let row = FILTERS.iter().find(|(known, _)| *known == number);
             row.map(|(_, filter)| *filter).ok_or_else(|| {
-                let known = "2 (bilinear), 3 (bicubic)";
+                let known = "0 (nearest), 2 (bilinear), 3 (bicubic)";
                 wrong(format!(
                     "`resample` {number} is not supported; known: {known}"
                 ))
@@ -295,15 +296,15 @@ mod tests {
     }
 
     fn read(file: &str, config: &Value) -> Result<ImageInput, Error> {
+        read_for(file, config, Some(SIDE as usize))
+    }
+
+    fn read_for(file: &str, config: &Value, side: Option<usize>) -> Result<ImageInput, Error> {
         let folder = tempfile::tempdir().unwrap();
         let shapes = Shapes::from([("w".into(), vec![1])]);
         write_safetensors(&folder.path().join("model.safetensors"), &shapes);
         std::fs::write(folder.path().join(file), config.to_string()).unwrap();
-        input(
-            &Source::open(folder.path()).unwrap(),
-            Some(SIDE as usize),
-            usual(),
-        )
+        input(&Source::open(folder.path()).unwrap(), side, usual())
     }
 
     #[test]
@@ -349,6 +350,37 @@ mod tests {
                 },
             },
             Case {
+                name: "ResNet of microsoft",
+                config: json!({"crop_pct": 0.875, "size": 224, "resample": 3}),
+                expected: ImageInput {
+                    resize: Resize::CenterCrop { shorter_side: 256 },
+                    ..usual()
+                },
+            },
+            Case {
+                name: "EfficientNet of google",
+                config: json!({
+                    "size": {"height": 224, "width": 224}, "do_center_crop": false, "resample": 0,
+                    "crop_size": {"height": 289, "width": 289}, "include_top": true,
+                    "rescale_offset": false, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
+                }),
+                expected: ImageInput {
+                    resize: Resize::Stretch,
+                    interpolation: Interpolation::Nearest,
+                    std: [0.25; 3],
+                    ..usual()
+                },
+            },
+            Case {
+                name: "EfficientNet between -1 and 1",
+                config: json!({"rescale_offset": true, "rescale_factor": 1.0 / 127.5}),
+                expected: ImageInput {
+                    scale: 1.0 / 127.5,
+                    mean: [1.5; 3],
+                    ..usual()
+                },
+            },
+            Case {
                 name: "neither rescaled nor normalised",
                 config: json!({"do_rescale": false, "do_normalize": false}),
                 expected: ImageInput {
@@ -368,11 +400,41 @@ mod tests {
         }
     }
 
+    /// A graph of any size takes pictures of the side that comes out of the processor.
+    #[test]
+    fn a_free_graph_takes_the_processors_side() {
+        let cases = [
+            (json!({}), SIDE),
+            (json!({"size": 384, "do_center_crop": false}), 384),
+            (
+                json!({"size": {"shortest_edge": 300}, "crop_size": 280}),
+                280,
+            ),
+            (
+                json!({"crop_pct": 0.9, "size": {"shortest_edge": 192}}),
+                192,
+            ),
+            (
+                json!({"size": {"height": 64, "width": 64}, "do_center_crop": false}),
+                64,
+            ),
+        ];
+        for (config, side) in cases {
+            let found = read_for(FILE, &config, None).unwrap();
+            assert_eq!([found.width, found.height], [side; 2], "{config}");
+        }
+    }
+
     #[test]
     fn what_does_not_fit_is_named() {
         let cases = [
             (json!({"do_resize": false}), "do_resize"),
-            (json!({"resample": 0}), "`resample` 0"),
+            (json!({"resample": 1}), "`resample` 1"),
+            (json!({"crop_pct": 0.0}), "crop_pct"),
+            (
+                json!({"crop_pct": 0.875, "size": {"shortest_edge": 288}}),
+                "288 pixels",
+            ),
             (
                 json!({"size": {"shortest_edge": 200}}),
                 "below `crop_size` 224",

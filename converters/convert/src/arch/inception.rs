@@ -165,7 +165,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
 
     let weights = Weights::new(&source.checkpoint, NAME);
     let mut net = Net::new(NAME, &weights);
-    let pixels = net.picture(classifier.input_name(), 3, None);
+    let pixels = net.picture(classifier.input_name(), 3, classifier.size(&image));
     let map = network(&mut net, pixels, known == Some(true))?;
     let classes = classifier.end(&mut net, &map, HEAD, Activation::Relu)?;
     let graph = net.graph;

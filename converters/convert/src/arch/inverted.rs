@@ -79,14 +79,20 @@ impl Network {
         &self,
         weights: Weights<'_>,
         classifier: Classifier<'_>,
-        (image, side): (ImageInput, Option<usize>),
+        image: ImageInput,
         head: &[&str],
     ) -> Result<Built, Error> {
+        let side = image.width as usize;
+        let mut borders = self.blocks.iter().map(|(_, block)| block.border);
+        let padded = self.border == Border::Same || borders.any(|border| border == Border::Same);
+        let size = match padded {
+            true => Some([side; 2]),
+            false => classifier.size(&image),
+        };
         let mut net = Net::new(classifier.family, &weights);
         let [_, channels, ..] = net.filters(&format!("{}.weight", self.first[0]));
-        let size = side.map(|side| [side; 2]);
         let pixels = net.picture(classifier.input_name(), channels, size);
-        let maps = self.maps(&mut net, &pixels, side)?;
+        let maps = self.maps(&mut net, &pixels, Some(side))?;
         let map = maps.last().unwrap_or(&pixels);
         let classes = classifier.end(&mut net, map, head, self.activation)?;
         let graph = net.graph;
@@ -223,7 +229,7 @@ pub(super) fn torchvision_parts(weights: &Weights<'_>, name: &str) -> Vec<Part> 
             // The last convolution of MobileNet v2 is not in a sequence of its own.
             let norm = format!("{name}.{}", i + 1);
             let alone = has(format!("{part}.weight")) && has(format!("{norm}.running_mean"));
-            alone.then(|| Part::Conv([part, norm]))
+            alone.then_some(Part::Conv([part, norm]))
         }
     };
     (0..).map_while(part).collect()

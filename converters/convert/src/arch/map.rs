@@ -186,6 +186,11 @@ impl Net<'_> {
             let weight = self.weights.take(&weight, &[0; 4])?;
             return Ok(Filter { weight, bias: None });
         };
+        if [outputs, per_group, h, w].contains(&0) {
+            // Without elements it says nothing about its size, which may be any.
+            self.weights
+                .take(&weight, &[outputs, per_group, h, w].map(|n| n.max(1)))?;
+        }
         let expected = match channels {
             0 => per_group,
             channels => channels / conv.group_count(channels, per_group).max(1),

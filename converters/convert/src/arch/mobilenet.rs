@@ -98,7 +98,7 @@ fn v2(source: &Source, options: &Options) -> Result<Built, Error> {
     let head = &["classifier.1"];
     let classifier = Classifier::new(V2_NAME, source, options, head)?;
     let image = classifier.image(Preset::USUAL)?;
-    network.classifier(weights, classifier, (image, None), head)
+    network.classifier(weights, classifier, image, head)
 }
 
 fn v2_of_transformers(
@@ -153,8 +153,7 @@ fn v2_of_transformers(
         colors: HALVES,
         ..Preset::USUAL
     })?;
-    let side = padded.then_some(image.width as usize);
-    network.classifier(weights, classifier, (image, side), head)
+    network.classifier(weights, classifier, image, head)
 }
 
 fn v3(source: &Source, options: &Options) -> Result<Built, Error> {
@@ -163,7 +162,7 @@ fn v3(source: &Source, options: &Options) -> Result<Built, Error> {
     let head = &["classifier.0", "classifier.3"];
     let classifier = Classifier::new(V3_NAME, source, options, head)?;
     let image = classifier.image(Preset::USUAL)?;
-    network.classifier(weights, classifier, (image, None), head)
+    network.classifier(weights, classifier, image, head)
 }
 
 /// torchvision's networks, whose layers are numbered behind `prefix`.

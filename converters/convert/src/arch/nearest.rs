@@ -173,7 +173,7 @@ mod tests {
                     "encoder.layer.0.intermediate.dense.weight",
                     "encoder.relative_attention_bias.weight",
                 ],
-                nearest: &["mpnet"],
+                nearest: &["mpnet", "bert"],
             },
             Case {
                 name: "a tower of CLIP",

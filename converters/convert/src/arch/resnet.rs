@@ -143,7 +143,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
             next: "the 7×7 of torchvision and transformers are".into(),
         });
     }
-    let pixels = net.picture(classifier.input_name(), channels, None);
+    let pixels = net.picture(classifier.input_name(), channels, classifier.size(&image));
     let maps = trunk(&mut net, &pixels, &names, &style)?;
     let map = maps.last().unwrap_or(&pixels);
     let classes = classifier.end(&mut net, map, head, style.activation)?;
@@ -198,7 +198,7 @@ fn trunk(net: &mut Net<'_>, pixels: &Map, names: &Names, style: &Style) -> Resul
                 (_, 0) => 2,
                 _ => 1,
             };
-            net.graph.set_scope(&format!("stage{stage}.block{block}"));
+            net.graph.set_scope(format!("stage{stage}.block{block}"));
             x = residual(net, &x, names, style, [stage, block, stride])?;
         }
         stages.push(x.clone());

@@ -37,6 +37,9 @@ const NAME: &str = "vgg";
 
 const NORM_EPSILON: f64 = 1e-5;
 
+/// Side of the largest map that a head is believed to take; 7 is usual.
+const MAX_GRID: usize = 128;
+
 /// Halves a map.
 const POOL: Pool = Pool {
     kernel: 2,
@@ -63,6 +66,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         layers: layers(source)?,
         linears: &linears,
         side: image.width as usize,
+        size: classifier.size(&image),
     };
     let (graph, classes) = network.build(&weights, &classifier)?;
     let unused = weights.finish(|name| classifier.needless(name, &linears))?;
@@ -117,6 +121,8 @@ struct Network<'a> {
     linears: &'a [&'a str],
     /// H = W of the pictures.
     side: usize,
+    /// Both, where they are to be fixed in any case.
+    size: Option<[usize; 2]>,
 }
 
 impl Network<'_> {
@@ -130,6 +136,7 @@ impl Network<'_> {
             layers,
             linears,
             side,
+            size,
         } = self;
         let mut net = Net::new(NAME, weights);
         let [first, last] = [layers.first(), layers.last()].map(|layer| {
@@ -141,8 +148,15 @@ impl Network<'_> {
             linears.first().unwrap_or(&"classifier.0")
         ));
         let grid = (inputs / last[0].max(1)).isqrt();
+        if grid > MAX_GRID {
+            return Err(Error::Unsupported {
+                family: NAME,
+                what: format!("a head over a map of {grid}×{grid}"),
+                next: format!("up to {MAX_GRID}×{MAX_GRID} are"),
+            });
+        }
         let free = grid == 1 || !classifier.has_head();
-        let size = (!free).then_some([*side; 2]);
+        let size = if free { *size } else { Some([*side; 2]) };
         let mut x = net.picture(classifier.input_name(), first[1], size);
         let mut map_side = *side;
         for layer in layers {

@@ -189,24 +189,29 @@ fn first(net: &mut Net<'_>, x: &str, count: usize) -> String {
 fn averaged(net: &mut Net<'_>, x: &str, heads: &[&str], hidden: usize) -> Result<usize, Error> {
     let share = 1.0 / heads.len() as f32;
     let classes = net.rows(&format!("{}.weight", heads[0]));
-    let mut rows = vec![Vec::new(); classes];
-    let mut bias = vec![0.0; classes];
+    let mut weights = Vec::new();
+    let mut bias = Vec::new();
     for head in heads {
-        let weight = net
-            .weights
-            .take_f32(&format!("{head}.weight"), &[classes, hidden])?;
-        for (row, part) in rows.iter_mut().zip(weight.chunks_exact(hidden)) {
-            row.extend(part.iter().map(|w| w * share));
-        }
-        let part = net.weights.take_f32(&format!("{head}.bias"), &[classes])?;
-        bias.iter_mut()
-            .zip(part)
-            .for_each(|(sum, b)| *sum += b * share);
+        weights.push(
+            net.weights
+                .take(&format!("{head}.weight"), &[classes, hidden])?,
+        );
+        bias.push(net.weights.take(&format!("{head}.bias"), &[classes])?);
     }
+    let weights: Vec<_> = weights.iter().filter_map(Tensor::as_f32).collect();
+    let rows: Vec<_> = weights
+        .iter()
+        .map(|weight| weight.chunks(hidden.max(1)))
+        .collect();
+    let weight = interleaved(rows).map(|w| w * share).collect();
+    let bias: Vec<_> = bias.iter().filter_map(Tensor::as_f32).collect();
+    let sum = |c: usize| bias.iter().filter_map(|bias| bias.get(c)).sum::<f32>();
+    let count = bias.first().map_or(0, |bias| bias.len());
+    let bias = (0..count).map(|c| sum(c) * share).collect();
     let dims = [classes, heads.len() * hidden];
     let weight = net
         .graph
-        .initializer(Tensor::f32("head.weight", &dims, rows.concat()));
+        .initializer(Tensor::f32("head.weight", &dims, weight));
     let bias = net
         .graph
         .initializer(Tensor::f32("head.bias", &[classes], bias));
@@ -216,4 +221,14 @@ fn averaged(net: &mut Net<'_>, x: &str, heads: &[&str], hidden: usize) -> Result
     let dims = [Dim::named("batch"), Dim::Fixed(classes)];
     net.graph.output(&value, "logits", DType::F32, dims);
     Ok(classes)
+}
+
+/// One row of each, then the next of each, until one has no more.
+fn interleaved<'a>(mut rows: Vec<impl Iterator<Item = &'a [f32]>>) -> impl Iterator<Item = f32> {
+    let next = move || {
+        rows.iter_mut()
+            .map(Iterator::next)
+            .collect::<Option<Vec<_>>>()
+    };
+    std::iter::from_fn(next).flat_map(|rows| rows.concat())
 }

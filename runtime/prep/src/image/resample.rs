@@ -31,17 +31,26 @@ impl Axis {
             Interpolation::Bilinear => (1.0, 1.0),
             Interpolation::BilinearAntialias => (1.0, ratio.max(1.0)),
             Interpolation::BicubicAntialias => (2.0, ratio.max(1.0)),
+            Interpolation::Nearest => (0.5, 1.0),
         };
         let support = radius * widen;
         let widest = match filter {
             Interpolation::Bilinear => 2,
+            Interpolation::Nearest => 1,
             _ => 2 * support.ceil() as usize + 1,
         };
         self.taps = widest.min(source as usize);
         self.start.clear();
         self.weights.clear();
+        // Pillow steps from pixel to pixel for its nearest one, and where a centre lies between two the
+        // rounding of these sums decides.
+        let mut stepped = (0..offset).fold(0.5 * ratio, |sum, _| sum + ratio);
         for position in offset..offset + count {
-            let center = (f64::from(position) + 0.5) * ratio;
+            let center = match filter {
+                Interpolation::Nearest => stepped,
+                _ => (f64::from(position) + 0.5) * ratio,
+            };
+            stepped += ratio;
             let first = self.first_tap(filter, center, support, source);
             let at = self.weights.len();
             self.start.push(first);
@@ -74,6 +83,7 @@ impl Axis {
     fn first_tap(&self, filter: Interpolation, center: f64, support: f64, source: u32) -> u32 {
         let first = match filter {
             Interpolation::Bilinear => (center - 0.5).floor(),
+            Interpolation::Nearest => center.floor(),
             _ => (center - support + 0.5).floor(),
         };
         (first.max(0.0) as u32).min(source - self.taps as u32)
@@ -98,6 +108,7 @@ fn kernel(filter: Interpolation, x: f64) -> f64 {
         Interpolation::BicubicAntialias if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
         Interpolation::BicubicAntialias if x < 2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
         Interpolation::BicubicAntialias => 0.0,
+        Interpolation::Nearest => 1.0,
     }
 }
 

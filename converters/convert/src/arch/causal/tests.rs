@@ -326,14 +326,14 @@ fn what_is_not_built_is_named() {
             name: "a relative",
             small: Small::llama,
             change: |s| s.set("model_type", json!("gemma2")),
-            says: &["`gemma2`", "nearest: llama"],
+            says: &["`gemma2`", "nearest known families: llama"],
             kind: unsupported,
         },
         Case {
             name: "a stranger with the same weights",
             small: Small::llama,
             change: |s| s.set("model_type", json!("unheard-of")),
-            says: &["nearest: llama"],
+            says: &["nearest known families: llama"],
             kind: unsupported,
         },
     ];

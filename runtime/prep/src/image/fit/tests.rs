@@ -90,6 +90,7 @@ fn extreme_sizes_stay_inside_their_buffers() {
         Interpolation::Bilinear,
         Interpolation::BilinearAntialias,
         Interpolation::BicubicAntialias,
+        Interpolation::Nearest,
     ];
     let fits = [
         Resize::Stretch,
