@@ -23,6 +23,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,10 +149,44 @@ def unet_row(style: str, bilinear: bool = False) -> Row:
 
 DETECTORS = "fasterrcnn_resnet50_fpn fasterrcnn_resnet50_fpn_v2 fasterrcnn_mobilenet_v3_large_fpn fasterrcnn_mobilenet_v3_large_320_fpn".split()
 
+
+class Exported(torch.nn.Module):
+    """A model of ultralytics fused and set up as its exporter does, beside the one that is saved."""
+
+    def __init__(self, trained: torch.nn.Module):
+        super().__init__()
+        self.trained = [trained]
+        self.inner = deepcopy(trained).fuse(verbose=False).eval()
+        self.classifier = hasattr(self.inner.model[-1], "linear")
+        # A classifier ends in a softmax there; here its logits are compared.
+        self.inner.model[-1].export = not self.classifier
+
+    def forward(self, pixels):
+        return self.inner(pixels)[1] if self.classifier else self.inner(pixels)
+
+
+def ultralytics_row(name: str, side: int = 640) -> Row:
+    kind = next((kind for kind in ("-seg", "-pose", "-obb", "-cls") if kind in name), "")
+
+    def make() -> torch.nn.Module:
+        import yolo_cases
+
+        torch.manual_seed(0)
+        model = yolo_cases.TASKS[kind](f"{name}.yaml", verbose=False).eval()
+        yolo_cases.alive(model, model.predict, (side, side), torch.Generator().manual_seed(0))
+        return Exported(model).eval()
+
+    save = lambda model, folder: torch.save({"model": model.trained[0], "train_args": {"imgsz": side}}, folder / "best.pt")
+    outputs = {"-cls": ("logits",), "-seg": ("predictions", "prototypes")}.get(kind, ("predictions",))
+    return Row(make, (1, 3, side, side), save, "yolo", outputs=outputs)
+
+
 RESNETS = "resnet18 resnet34 resnet50 resnet101 resnet152 resnext50_32x4d resnext101_32x8d wide_resnet50_2".split()
 VGGS = "vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn".split()
 MOBILE = "mobilenet_v2 mobilenet_v3_small mobilenet_v3_large".split()
 EFFICIENT = {"b0": 224, "b1": 240, "b2": 288, "b3": 300, "b4": 380, "b5": 456, "b6": 528, "b7": 600, "v2_s": 384, "v2_m": 480, "v2_l": 480}
+YOLOS = "yolov8n yolov8m yolov8n-seg yolov8n-pose yolov8n-obb yolo11n yolo11s yolo11n-seg yolo11n-pose yolo11n-obb".split()
+YOLOS += "yolov5n yolov9t yolov10n yolo12n yolo26n".split()
 VITS = {"vit_b_16": 224, "vit_b_32": 224, "vit_l_16": 224, "vit_l_32": 224}
 
 MODELS: dict[str, Row] = (
@@ -179,6 +214,8 @@ MODELS: dict[str, Row] = (
     | {name: detector_row(name) for name in DETECTORS}
     | {name: detector_row(name, masks=True) for name in ("maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2")}
     | {"unet": unet_row("milesial"), "unet-bilinear": unet_row("milesial", bilinear=True)}
+    | {name: ultralytics_row(name) for name in YOLOS}
+    | {name: ultralytics_row(name, 224) for name in ["yolov8n-cls", "yolo11n-cls"]}
 )
 
 

@@ -279,9 +279,28 @@ fn checkpoints_of_unknown_families() {
         "wav2vec2.encoder.pos_conv_embed.conv.weight_g",
     ];
     for (config, names, says) in [
-        (opt, &["w"][..], &["`opt`", "nearest: gpt2", "llama"][..]),
-        (new, &wave, &["`brandnew`", "nearest: wav2vec2", "whisper"]),
-        ("{}", &["a.b"], &["no model_type", "a.b", "bert"]),
+        (
+            opt,
+            &["w"][..],
+            &["`opt`", "nearest known families: gpt2;", "`w`", "llama"][..],
+        ),
+        (
+            new,
+            &wave,
+            &["`brandnew`", "families: wav2vec2", "3 tensors", wave[0]],
+        ),
+        (
+            "{}",
+            &[
+                "a.b", "a.c", "a.d", "a.e", "a.f", "a.g", "a.h", "a.i", "a.j",
+            ],
+            &[
+                "no model_type",
+                "9 tensors: `a.b`",
+                "`a.i` and 1 more",
+                "none of",
+            ],
+        ),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out.bevel");

@@ -9,7 +9,7 @@ use crate::report::{Report, Stage};
 use crate::set::Set;
 use crate::source::Source;
 use crate::variants::{Candidate, Wanted, choose};
-use crate::{Error, Options, arch, recipe};
+use crate::{Error, Options, Quantize, Scheme, arch, recipe};
 
 /// Converts a checkpoint, a file or a folder, to the bundle `out`. `progress` hears of each stage as
 /// it begins. With a `judge`, variants are measured before they are shipped.
@@ -38,7 +38,15 @@ pub fn convert(
         graph.check()?;
     }
 
-    let wanted = Wanted::new(&options.quantize, judge.is_some());
+    let base = Scheme::of(&built.graphs);
+    if base == Scheme::AsShipped && matches!(&options.quantize, Quantize::List(_)) {
+        return Err(Error::Unsupported {
+            family: family.name,
+            what: "quantising a model that is quantised or in f16 already".into(),
+            next: "convert with --quantize none, or start from the f32 model".into(),
+        });
+    }
+    let wanted = Wanted::new(&options.quantize, judge.is_some(), base);
     let mut variants = Vec::new();
     for scheme in &wanted.build {
         clock.begin(Stage::Quantize);

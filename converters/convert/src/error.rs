@@ -34,18 +34,21 @@ pub enum Error {
     Manifest(#[from] bevel_manifest::Error),
     /// No family recognises the checkpoint.
     #[error(
-        "{} is of no known architecture ({found}); known: {known}{}. Name one with --arch if it is",
-        path.display(), nearest.map(|n| format!("; nearest: {n}")).unwrap_or_default()
+        "{} is of no known architecture ({found}); it holds {}: {}; {}; known: {known}. Name one with \
+         --arch if it is",
+        path.display(), count(tensors.len()), list(tensors), alike(nearest)
     )]
     UnknownArchitecture {
         /// The checkpoint.
         path: PathBuf,
-        /// What was seen.
+        /// What was seen beside the weights.
         found: String,
+        /// The names of its tensors.
+        tensors: Vec<String>,
         /// Names of the families.
         known: String,
-        /// The family that looks most like it.
-        nearest: Option<&'static str>,
+        /// Those that look like it, the nearest first.
+        nearest: Vec<&'static str>,
     },
     /// `config.json`, `tokenizer.json` or another side file says something unusable.
     #[error("{}: {what}", path.display())]
@@ -149,6 +152,13 @@ impl Error {
             Self::Weights(
                 bevel_weights::Error::UnknownType { .. } | bevel_weights::Error::TensorKind { .. },
             ) => ErrorKind::Unsupported,
+            Self::Weights(bevel_weights::Error::Onnx { source, .. }) => match **source {
+                bevel_onnx::Error::File { .. } => ErrorKind::Input,
+                bevel_onnx::Error::Unsupported { .. }
+                | bevel_onnx::Error::Opset { .. }
+                | bevel_onnx::Error::Upgrade { .. } => ErrorKind::Unsupported,
+                _ => ErrorKind::Model,
+            },
             Self::Weights(_)
             | Self::SideFile { .. }
             | Self::MissingWeights { .. }
@@ -177,6 +187,13 @@ impl Error {
             path: path.into(),
             source,
         }
+    }
+}
+
+fn alike(families: &[&str]) -> String {
+    match families {
+        [] => "none of the known families has tensors of such names".into(),
+        names => format!("nearest known families: {}", names.join(", ")),
     }
 }
 

@@ -86,6 +86,12 @@ fn from_lines(
     from_names(&names, name)
 }
 
+/// Numbers from 0, where nobody gave names.
+pub(crate) fn numbers(classes: usize, name: &str) -> Result<BundleFile, Error> {
+    let names: Vec<String> = (0..classes).map(|index| index.to_string()).collect();
+    from_names(&names, name)
+}
+
 /// Labels from the checkpoint. A line break inside one would shift all that follow.
 pub(crate) fn from_names(names: &[String], name: &str) -> Result<BundleFile, Error> {
     if let Some(label) = names.iter().find(|label| label.contains(['\n', '\r'])) {

@@ -53,13 +53,27 @@ pub enum Scheme {
     Fp32,
     /// Weights as int8 per output channel, activations quantised as they come.
     Int8,
+    /// A model that came quantised or in f16, as it came. It cannot be asked for.
+    AsShipped,
 }
 
 impl Scheme {
-    const NAMES: [(Self, &'static str, &'static str); 2] = [
+    const NAMES: [(Self, &'static str, &'static str); 3] = [
         (Self::Fp32, "fp32", "fp32"),
         (Self::Int8, "int8", "dynamic-int8-per-channel"),
+        (Self::AsShipped, "as-shipped", "as-shipped"),
     ];
+
+    /// Whether others are compared with it, and nothing is done to it.
+    pub(crate) fn is_reference(self) -> bool {
+        matches!(self, Self::Fp32 | Self::AsShipped)
+    }
+
+    /// The schemes that can be asked for.
+    fn wanted() -> impl Iterator<Item = &'static (Self, &'static str, &'static str)> {
+        let all = Self::NAMES.iter();
+        all.filter(|(scheme, ..)| *scheme != Self::AsShipped)
+    }
 
     fn row(self) -> &'static (Self, &'static str, &'static str) {
         // NAMES lists the variants in their order.
@@ -95,9 +109,9 @@ impl FromStr for Quantize {
         }
         let mut schemes: Vec<Scheme> = Vec::new();
         for name in text.split(',').map(str::trim) {
-            let row = Scheme::NAMES.iter().find(|(_, known, _)| *known == name);
+            let row = Scheme::wanted().find(|(_, known, _)| *known == name);
             let Some((scheme, ..)) = row else {
-                let known: Vec<_> = Scheme::NAMES.iter().map(|(_, name, _)| *name).collect();
+                let known: Vec<_> = Scheme::wanted().map(|(_, name, _)| *name).collect();
                 return Err(format!(
                     "no quantisation `{name}`; known: auto, none, {}",
                     known.join(", ")
@@ -127,6 +141,7 @@ mod tests {
                 Ok(Quantize::List(vec![Scheme::Fp32, Scheme::Int8])),
             ),
             ("int5", Err("`int5`")),
+            ("as-shipped", Err("known: auto, none, fp32, int8")),
             ("", Err("``")),
         ];
         for (text, expected) in cases {

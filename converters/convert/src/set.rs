@@ -8,6 +8,9 @@ use crate::Error;
 /// Beyond this a size is a mistake.
 const MAX_SIZE: usize = 1 << 24;
 
+/// Pixels of a side beyond which a picture is a mistake.
+pub(crate) const MAX_SIDE: usize = 8192;
+
 /// The settings of one conversion. Whatever a family asks for is noted, so that a key nobody asked
 /// for is an error: families ask for all of theirs, whether they turn out to need them or not.
 #[derive(Debug, Default)]
@@ -16,7 +19,6 @@ pub(crate) struct Set {
     asked: RefCell<BTreeSet<&'static str>>,
 }
 
-#[allow(dead_code, reason = "the families that ask follow")]
 impl Set {
     pub fn new(given: &BTreeMap<String, String>) -> Self {
         Self {
@@ -35,6 +37,7 @@ impl Set {
     ///
     /// # Errors
     /// [`Error::Request`] for anything else.
+    #[allow(dead_code, reason = "for `image_size` of the vision families")]
     pub fn size(&self, key: &'static str) -> Result<Option<usize>, Error> {
         let Some(text) = self.text(key) else {
             return Ok(None);
@@ -43,6 +46,28 @@ impl Set {
             Ok(size @ 1..=MAX_SIZE) => Ok(Some(size)),
             _ => Err(Error::Request(format!(
                 "--set {key}={text}: expected a size from 1 to {MAX_SIZE}"
+            ))),
+        }
+    }
+
+    /// Height and width in pixels: `480x640`, or one number for both.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for anything else.
+    pub fn sides(&self, key: &'static str) -> Result<Option<[usize; 2]>, Error> {
+        let Some(text) = self.text(key) else {
+            return Ok(None);
+        };
+        let (height, width) = text.split_once('x').unwrap_or((text, text));
+        let side = |text: &str| match text.parse() {
+            Ok(side @ 1..=MAX_SIDE) => Some(side),
+            _ => None,
+        };
+        match side(height).zip(side(width)) {
+            Some((height, width)) => Ok(Some([height, width])),
+            None => Err(Error::Request(format!(
+                "--set {key}={text}: expected pixels from 1 to {MAX_SIDE}, such as 640, or a height \
+                 and a width, such as 480x640"
             ))),
         }
     }

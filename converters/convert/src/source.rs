@@ -10,17 +10,25 @@ use crate::Error;
 use crate::set::Set;
 
 /// Usual names of the weights file in a folder, the better ones first.
-const WEIGHT_FILES: [&str; 6] = [
+const WEIGHT_FILES: [&str; 8] = [
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
     "model.pt",
     "model.pth",
+    "model.onnx",
+    "onnx/model.onnx",
 ];
 
-/// Endings of weights files under other names, and of word vectors, which are looked for after them.
-const ENDINGS: [&[&str]; 2] = [&["safetensors", "pth", "pt", "bin"], &["vec", "txt"]];
+/// Endings of weights files under other names, then of graphs, word vectors, and agents of
+/// stable-baselines3: each is looked for where there is none of those before.
+const ENDINGS: [&[&str]; 4] = [
+    &["safetensors", "pth", "pt", "bin"],
+    &["onnx"],
+    &["vec", "txt"],
+    &["zip"],
+];
 
 /// What `bevel verify` compares with lies beside the weights, and is none.
 const RECORDING: &str = "io.safetensors";
@@ -42,7 +50,10 @@ impl Source {
             true => weights_in(path)?,
             false => path.to_owned(),
         };
-        let folder = file.parent().map(Path::to_owned).unwrap_or_default();
+        let folder = match path.is_dir() {
+            true => path.to_owned(),
+            false => side_folder(&file),
+        };
         let mut source = Self {
             checkpoint: Checkpoint::open(&file)?,
             folder,
@@ -79,6 +90,17 @@ impl Source {
     pub fn model_type(&self) -> Option<&str> {
         self.config.as_ref()?.get("model_type")?.as_str()
     }
+}
+
+/// Where the side files of a weights file are: beside it, and around the folder `onnx` of an export.
+fn side_folder(file: &Path) -> PathBuf {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let around = folder.parent().filter(|around| {
+        folder.ends_with("onnx")
+            && !folder.join("config.json").is_file()
+            && around.join("config.json").is_file()
+    });
+    around.unwrap_or(folder).to_owned()
 }
 
 fn weights_in(folder: &Path) -> Result<PathBuf, Error> {
@@ -143,6 +165,18 @@ mod tests {
             Case {
                 files: &["vocab.txt", "best.pt"],
                 expected: Ok("best.pt"),
+            },
+            Case {
+                files: &["vectors.zip", "vectors.txt"],
+                expected: Ok("vectors.txt"),
+            },
+            Case {
+                files: &["agent.zip", "config.json"],
+                expected: Ok("agent.zip"),
+            },
+            Case {
+                files: &["vocab.txt", "policy.onnx"],
+                expected: Ok("policy.onnx"),
             },
             Case {
                 files: &["a.pt", "b.bin"],

@@ -4,7 +4,7 @@ use bevel_manifest::{Decode, ErrorKind, Manifest, Measured, Task};
 use bevel_onnx::Graph;
 use serde_json::json;
 
-use crate::testing::Bert;
+use crate::testing::{Bert, Shapes, write_safetensors};
 use crate::{BoxError, Error, Judge, Options, Report, convert};
 
 fn run(bert: &Bert, options: &Options) -> Result<Report, Error> {
@@ -427,4 +427,96 @@ fn what_nobody_could_measure_ships_only_on_request() {
         assert_eq!(names, expected, "{asked}");
         assert_eq!(report.chosen, "fp32", "{asked}");
     }
+}
+
+/// Families that learn all their sizes from weights: whatever a tensor turns out to be, the conversion
+/// succeeds or says why, and never calls it a defect of ours.
+#[test]
+fn odd_shapes_are_refused() {
+    let forecast: &[(&str, &[usize])] = &[
+        ("rnn.weight_ih_l0", &[16, 3]),
+        ("rnn.weight_hh_l0", &[16, 2]),
+        ("rnn.bias_ih_l0", &[16]),
+        ("rnn.bias_hh_l0", &[16]),
+        ("rnn.weight_hr_l0", &[2, 4]),
+        ("head.weight", &[5, 2]),
+        ("head.bias", &[5]),
+    ];
+    let neumf: &[(&str, &[usize])] = &[
+        ("embed_user_GMF.weight", &[7, 4]),
+        ("embed_item_GMF.weight", &[9, 4]),
+        ("embed_user_MLP.weight", &[7, 3]),
+        ("embed_item_MLP.weight", &[9, 3]),
+        ("MLP_layers.1.weight", &[5, 6]),
+        ("MLP_layers.1.bias", &[5]),
+        ("predict_layer.weight", &[1, 9]),
+        ("predict_layer.bias", &[1]),
+    ];
+    let policy: &[(&str, &[usize])] = &[
+        ("log_std", &[2]),
+        ("mlp_extractor.policy_net.0.weight", &[6, 4]),
+        ("mlp_extractor.policy_net.0.bias", &[6]),
+        ("action_net.weight", &[2, 6]),
+        ("action_net.bias", &[2]),
+        ("value_net.weight", &[1, 4]),
+        ("value_net.bias", &[1]),
+    ];
+    let mlp: &[(&str, &[usize])] = &[
+        ("0.weight", &[6, 4]),
+        ("0.bias", &[6]),
+        ("1.running_mean", &[6]),
+        ("1.running_var", &[6]),
+        ("1.weight", &[6]),
+        ("1.bias", &[6]),
+        ("3.weight", &[2, 6]),
+        ("3.bias", &[2]),
+    ];
+    let odd: [Option<&[usize]>; 8] = [
+        None,
+        Some(&[]),
+        Some(&[0]),
+        Some(&[5000]),
+        Some(&[0, 4]),
+        Some(&[4, 0]),
+        Some(&[3, 7]),
+        Some(&[2, 2, 2]),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.safetensors");
+    let out = folder.path().join("out.bevel");
+    let mut converted = 0;
+    for (family, tensors) in [
+        ("lstm-forecast", forecast),
+        ("neumf", neumf),
+        ("mlp-policy", policy),
+        ("mlp", mlp),
+    ] {
+        for changed in 0..=tensors.len() {
+            for shape in odd {
+                let tensors = tensors.iter().enumerate();
+                let shapes = tensors.filter_map(|(i, (name, own))| {
+                    let shape = if i == changed { shape? } else { own };
+                    Some(((*name).to_owned(), shape.to_vec()))
+                });
+                write_safetensors(&file, &shapes.collect::<Shapes>());
+                for arch in [None, Some(family.to_owned())] {
+                    let options = Options {
+                        arch,
+                        ..quantize("none")
+                    };
+                    match convert(&file, &out, &options, None, &mut |_| {}) {
+                        Ok(report) => {
+                            assert_eq!(report.family, family);
+                            converted += 1;
+                        }
+                        Err(error) => {
+                            let kind = error.kind();
+                            assert_ne!(kind, ErrorKind::Internal, "{family} {changed}: {error}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(converted >= 8, "{converted}");
 }

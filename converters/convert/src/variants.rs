@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bevel_manifest::{Measured, Variant};
+use bevel_onnx::DType;
 
 use crate::arch::Graphs;
 use crate::convert::file_name;
@@ -26,16 +27,18 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    pub fn new(quantize: &Quantize, judged: bool) -> Self {
+    /// What `quantize` asks for, of a model that is in fp32 or stays as it is.
+    pub fn new(quantize: &Quantize, judged: bool, base: Scheme) -> Self {
         let ship = match quantize {
+            _ if base == Scheme::AsShipped => vec![base],
             Quantize::Auto => vec![Scheme::Fp32, Scheme::Int8],
             Quantize::List(schemes) if !schemes.is_empty() => schemes.clone(),
             Quantize::List(_) | Quantize::None => vec![Scheme::Fp32],
         };
         let mut build = ship.clone();
         // A judge compares with fp32, so it is built even where it is not shipped.
-        if judged && !build.contains(&Scheme::Fp32) {
-            build.insert(0, Scheme::Fp32);
+        if judged && !build.contains(&base) {
+            build.insert(0, base);
         }
         Self {
             build,
@@ -46,11 +49,47 @@ impl Wanted {
     }
 }
 
+/// Operators of models that were quantised before they came here.
+const QUANTIZED: [&str; 12] = [
+    "ConvInteger",
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "DynamicQuantizeMatMul",
+    "MatMulInteger",
+    "MatMulIntegerToFloat",
+    "MatMulNBits",
+    "QAttention",
+    "QGemm",
+    "QLinearConv",
+    "QLinearMatMul",
+    "QuantizeLinear",
+];
+
 impl Scheme {
+    /// What graphs are in before anything is done to them.
+    pub(crate) fn of(graphs: &Graphs) -> Self {
+        let mut quantized = false;
+        let (mut halves, mut floats) = (0, 0);
+        for graph in graphs.values() {
+            graph.visit(&mut |node| quantized |= QUANTIZED.contains(&node.op_type()));
+            for tensor in &graph.initializers {
+                match tensor.dtype {
+                    DType::F16 | DType::Bf16 => halves += tensor.data.len(),
+                    DType::F32 | DType::F64 => floats += tensor.data.len(),
+                    _ => {}
+                }
+            }
+        }
+        match quantized || halves > floats {
+            true => Self::AsShipped,
+            false => Self::Fp32,
+        }
+    }
+
     /// The graphs under this scheme, or why they are not worth having.
     pub(crate) fn apply(self, graphs: &Graphs) -> Result<Graphs, String> {
         let rewrite = match self {
-            Self::Fp32 => return Ok(graphs.clone()),
+            Self::Fp32 | Self::AsShipped => return Ok(graphs.clone()),
             Self::Int8 => dynamic::quantize,
         };
         let (mut covered, mut total) = (0.0, 0.0);
@@ -115,13 +154,13 @@ impl Candidate {
         if self.measured.is_none()
             && wanted.judged
             && wanted.optional
-            && self.scheme != Scheme::Fp32
+            && !self.scheme.is_reference()
         {
             self.dropped = Some("it could not be measured here".into());
             return Ok(());
         }
         let slower = self.measured.as_ref().filter(|m| m.latency_ratio >= 1.0);
-        if let Some(measured) = slower.filter(|_| wanted.optional && self.scheme != Scheme::Fp32) {
+        if let Some(measured) = slower.filter(|_| wanted.optional && !self.scheme.is_reference()) {
             self.dropped = Some(format!(
                 "{:.2} of fp32's time here, so nothing is gained",
                 measured.latency_ratio
@@ -129,7 +168,7 @@ impl Candidate {
             return Ok(());
         }
         let failing = self.measured.as_ref().filter(|m| !judge::passes(m));
-        let Some(measured) = failing.filter(|_| self.scheme != Scheme::Fp32) else {
+        let Some(measured) = failing.filter(|_| !self.scheme.is_reference()) else {
             return Ok(());
         };
         let needed = judge::gate(&measured.metric);
@@ -178,7 +217,7 @@ impl Candidate {
     fn latency_ratio(&self) -> f64 {
         match &self.measured {
             Some(measured) => measured.latency_ratio,
-            None if self.scheme == Scheme::Fp32 => 1.0,
+            None if self.scheme.is_reference() => 1.0,
             None => f64::INFINITY,
         }
     }
@@ -215,7 +254,7 @@ pub(crate) fn choose(variants: &[Candidate], measured: bool) -> (String, String)
 
 fn graph_file(role: &str, scheme: Scheme) -> String {
     match scheme {
-        Scheme::Fp32 => format!("{role}.onnx"),
+        Scheme::Fp32 | Scheme::AsShipped => format!("{role}.onnx"),
         other => format!("{role}-{other}.onnx"),
     }
 }

@@ -52,6 +52,11 @@ impl<'a> Weights<'a> {
         }
     }
 
+    /// All names of the checkpoint.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.checkpoint.names()
+    }
+
     pub fn contains(&self, name: &str) -> bool {
         self.shape(name).is_some()
     }

@@ -88,10 +88,8 @@ fn check_nodes<'a>(nodes: &'a [NodeProto], values: &mut Values<'a>) -> Result<()
                 });
             }
         }
-        for attribute in &node.attribute {
-            for body in attribute.g.iter().chain(&attribute.graphs) {
-                check_body(body, values)?;
-            }
+        for body in node.bodies() {
+            check_body(body, values)?;
         }
         for value in node.output.iter().filter(|v| !v.is_empty()) {
             values.define(value, || format!("node `{name}` ({})", node.op_type()))?;

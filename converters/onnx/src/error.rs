@@ -32,6 +32,36 @@ pub enum Error {
         /// What it has.
         what: String,
     },
+    /// A model too old to be brought up to date.
+    #[error(
+        "graph `{graph}` is of operator set {version}; those from {} on are read, export it with a \
+         newer one",
+        crate::OLDEST_OPSET
+    )]
+    Opset {
+        /// Name of the graph.
+        graph: String,
+        /// Its operator set.
+        version: i64,
+    },
+    /// A node that no later operator set can express.
+    #[error(
+        "node `{node}` ({op}) of operator set {version} cannot be brought to {}, for {op} changed in \
+         {change}: {why}",
+        crate::OPSET
+    )]
+    Upgrade {
+        /// The node.
+        node: String,
+        /// Its operator.
+        op: String,
+        /// The operator set of the model.
+        version: i64,
+        /// The operator set that changed the operator.
+        change: i64,
+        /// What is in the way.
+        why: String,
+    },
     /// External data points outside the model's folder.
     #[error(
         "tensor `{tensor}` has external data at `{location}`; only files in the model's folder are read"

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashSet};
 
-use crate::proto::{GraphProto, NodeProto};
+use crate::proto::NodeProto;
 use crate::{Attribute, DType, OPSET, Tensor};
 
 /// A model: nodes in topological order between inputs and outputs.
@@ -218,6 +218,29 @@ impl Graph {
         });
     }
 
+    /// Gives a value another name wherever it is used. What had that name gets a number.
+    pub fn rename(&mut self, value: &str, name: &str) {
+        if value == name {
+            return;
+        }
+        if self.builder.names.contains(name) {
+            let other = self.unique(name.to_owned());
+            self.rename_value(name, &other);
+        }
+        self.builder.names.insert(name.to_owned());
+        self.rename_value(value, name);
+    }
+
+    fn rename_value(&mut self, from: &str, to: &str) {
+        let values = self.inputs.iter_mut().chain(&mut self.outputs);
+        let names = values.map(|value| &mut value.name);
+        let constants = self.initializers.iter_mut().map(|tensor| &mut tensor.name);
+        for name in names.chain(constants).filter(|name| *name == from) {
+            to.clone_into(name);
+        }
+        rename(&mut self.nodes, from, to);
+    }
+
     /// The constant called `name`.
     pub fn find_initializer(&self, name: &str) -> Option<&Tensor> {
         self.initializers.iter().find(|t| t.name == name)
@@ -244,7 +267,8 @@ impl Graph {
         self.builder.names = names;
     }
 
-    fn unique(&mut self, name: String) -> String {
+    /// A name that nothing has, like this one, and takes it.
+    pub(crate) fn unique(&mut self, name: String) -> String {
         if self.builder.names.insert(name.clone()) {
             return name;
         }
@@ -259,12 +283,6 @@ impl Graph {
     }
 }
 
-/// The graphs inside a node: the bodies of `If`, `Loop`, `Scan`.
-fn bodies(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
-    let attributes = node.attribute.iter();
-    attributes.flat_map(|a| a.g.iter().chain(&a.graphs))
-}
-
 /// Renames a value in nodes and the bodies that read it.
 fn rename(nodes: &mut [NodeProto], from: &str, to: &str) {
     for node in nodes {
@@ -272,8 +290,11 @@ fn rename(nodes: &mut [NodeProto], from: &str, to: &str) {
         for used in used.filter(|used| *used == from) {
             to.clone_into(used);
         }
-        let attributes = node.attribute.iter_mut();
-        for body in attributes.flat_map(|a| a.g.iter_mut().chain(&mut a.graphs)) {
+        for body in node.bodies_mut() {
+            let outputs = body.output.iter_mut().filter_map(|o| o.name.as_mut());
+            for name in outputs.filter(|name| *name == from) {
+                to.clone_into(name);
+            }
             rename(&mut body.node, from, to);
         }
     }
@@ -283,7 +304,7 @@ fn rename(nodes: &mut [NodeProto], from: &str, to: &str) {
 fn gather_reads<'a>(nodes: &'a [NodeProto], used: &mut HashSet<&'a str>) {
     for node in nodes {
         used.extend(node.input.iter().map(String::as_str));
-        for body in bodies(node) {
+        for body in node.bodies() {
             gather_reads(&body.node, used);
             used.extend(body.output.iter().map(|output| output.name()));
         }
@@ -294,7 +315,7 @@ fn gather_reads<'a>(nodes: &'a [NodeProto], used: &mut HashSet<&'a str>) {
 fn gather_names(nodes: &[NodeProto], names: &mut HashSet<String>) {
     for node in nodes {
         names.extend(node.output.iter().chain(&node.name).cloned());
-        for body in bodies(node) {
+        for body in node.bodies() {
             names.extend(body.input.iter().map(|input| input.name().to_owned()));
             names.extend(body.initializer.iter().map(|t| t.name().to_owned()));
             gather_names(&body.node, names);

@@ -33,10 +33,17 @@ mod attribute;
 mod check;
 mod dtype;
 mod error;
+mod eval;
 mod graph;
+mod hoist;
+mod layout;
 mod load;
+mod node;
+mod passes;
 mod save;
+mod shape;
 mod tensor;
+mod upgrade;
 
 /// The messages of `onnx-ml.proto` (onnx 1.23.2, IR 14) by prost-build 0.14.4 over protox 0.10.0, with
 /// `Config::new().bytes(["."])`: every bytes field is a [`bytes::Bytes`].
@@ -49,7 +56,10 @@ pub use attribute::Attribute;
 pub use dtype::DType;
 pub use error::Error;
 pub use graph::{Dim, Graph, Value};
+pub use passes::Simplified;
+pub use shape::{Element, Fact, Facts};
 pub use tensor::Tensor;
+pub use upgrade::OLDEST_OPSET;
 
 /// Version of the ONNX operator set (`ai.onnx`) that the converters write: the first with 4-bit
 /// types and blocked quantisation, and it has `LayerNormalization` (17) and `Gelu` (20).

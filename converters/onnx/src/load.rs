@@ -1,7 +1,6 @@
 //! Reading, of our own graphs and other tools'.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path};
 
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use prost::Message;
 use crate::check::check_size;
 use crate::proto::tensor_proto::DataLocation;
 use crate::proto::tensor_shape_proto::dimension;
-use crate::proto::{ModelProto, TensorProto, ValueInfoProto, type_proto};
+use crate::proto::{ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
 use crate::{DType, Dim, Error, Graph, Tensor, Value};
 
 impl Graph {
@@ -24,7 +23,16 @@ impl Graph {
             path: path.into(),
             source,
         })?;
-        let model = ModelProto::decode(Bytes::from(bytes)).map_err(|source| Error::Decode {
+        Self::from_bytes(path, Bytes::from(bytes))
+    }
+
+    /// A model whose bytes are at hand; external data lies beside `path`, which is what errors call it.
+    /// Constants share the bytes.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn from_bytes(path: &Path, bytes: Bytes) -> Result<Self, Error> {
+        let model = ModelProto::decode(bytes).map_err(|source| Error::Decode {
             path: path.into(),
             source,
         })?;
@@ -66,12 +74,16 @@ impl Graph {
             .iter()
             .map(|e| (e.key().to_owned(), e.value().to_owned()))
             .collect();
+        let mut files = Files::new(folder);
         for tensor in &proto.initializer {
-            graph.initializers.push(read_tensor(&name, tensor, folder)?);
+            graph
+                .initializers
+                .push(read_tensor(&name, tensor, &mut files)?);
         }
+        let constants: HashSet<&str> = proto.initializer.iter().map(|t| t.name()).collect();
         for input in &proto.input {
             // Before IR 4 initializers repeat as inputs.
-            if graph.find_initializer(input.name()).is_none() {
+            if !constants.contains(input.name()) {
                 graph.inputs.push(read_value(&name, input)?);
             }
         }
@@ -79,6 +91,7 @@ impl Graph {
             graph.outputs.push(read_value(&name, output)?);
         }
         graph.nodes = proto.node;
+        settle(&name, &mut graph.nodes, &mut files, &mut HashSet::new())?;
         graph.learn_names();
         graph.check()?;
         Ok(graph)
@@ -111,7 +124,42 @@ fn read_value(graph: &str, value: &ValueInfoProto) -> Result<Value, Error> {
     })
 }
 
-fn read_tensor(graph: &str, proto: &TensorProto, folder: &Path) -> Result<Tensor, Error> {
+/// What other tools leave to their readers: nodes may share a name, and constants of bodies may lie
+/// outside the file.
+fn settle(
+    graph: &str,
+    nodes: &mut [NodeProto],
+    files: &mut Files<'_>,
+    names: &mut HashSet<String>,
+) -> Result<(), Error> {
+    for node in nodes {
+        if node
+            .name
+            .as_ref()
+            .is_some_and(|name| !names.insert(name.clone()))
+        {
+            node.name = None;
+        }
+        for body in node.bodies_mut() {
+            for tensor in &mut body.initializer {
+                if tensor.data_location() == DataLocation::External {
+                    *tensor = TensorProto::from(&read_tensor(graph, tensor, files)?);
+                }
+            }
+            settle(graph, &mut body.node, files, names)?;
+        }
+    }
+    Ok(())
+}
+
+impl Tensor {
+    /// A constant whose elements are inside its message.
+    pub(crate) fn inside(proto: &TensorProto) -> Result<Self, Error> {
+        read_tensor("", proto, &mut Files::new(Path::new("")))
+    }
+}
+
+fn read_tensor(graph: &str, proto: &TensorProto, files: &mut Files<'_>) -> Result<Tensor, Error> {
     let unsupported = |what: &str| Error::Unsupported {
         graph: graph.into(),
         what: format!("tensor `{}` of {what}", proto.name()),
@@ -125,7 +173,7 @@ fn read_tensor(graph: &str, proto: &TensorProto, folder: &Path) -> Result<Tensor
         .collect::<Result<_, _>>()
         .map_err(|_| unsupported("a negative dimension"))?;
     let data = if proto.data_location() == DataLocation::External {
-        read_external(proto, folder)?
+        files.tensor(proto)?
     } else if let Some(raw) = &proto.raw_data {
         raw.clone()
     } else {
@@ -173,47 +221,65 @@ fn typed_data(proto: &TensorProto, dtype: DType) -> Bytes {
     }
 }
 
-fn read_external(proto: &TensorProto, folder: &Path) -> Result<Bytes, Error> {
-    let entry = |key: &str| {
-        let entries = proto.external_data.iter();
-        entries.filter(|e| e.key() == key).map(|e| e.value()).next()
-    };
-    let location = entry("location").unwrap_or_default();
-    let inside = |part| matches!(part, Component::Normal(_));
-    if location.is_empty() || !Path::new(location).components().all(inside) {
-        return Err(Error::Escape {
-            tensor: proto.name().into(),
-            location: location.into(),
-        });
+/// The files of external data in a model's folder, each read once: tensors share its bytes, so that
+/// no list of tensors asks for more memory than the files have.
+struct Files<'a> {
+    folder: &'a Path,
+    read: HashMap<String, Bytes>,
+}
+
+impl<'a> Files<'a> {
+    fn new(folder: &'a Path) -> Self {
+        Self {
+            folder,
+            read: HashMap::new(),
+        }
     }
-    let path = folder.join(location);
-    let failed = |source| Error::File {
-        doing: "read",
-        path: path.clone(),
-        source,
-    };
-    let mut file = File::open(&path).map_err(failed)?;
-    let size_bytes = file.metadata().map_err(failed)?.len();
-    let number = |key: &str| entry(key).and_then(|value| value.parse::<u64>().ok());
-    let offset = number("offset").unwrap_or(0);
-    let length = number("length").unwrap_or(size_bytes.saturating_sub(offset));
-    // Compared before allocating: the numbers are the file's claim.
-    if offset
-        .checked_add(length)
-        .is_none_or(|end| end > size_bytes)
-    {
-        return Err(Error::Short {
-            tensor: proto.name().into(),
-            path: path.clone(),
-            offset,
-            length,
-            size_bytes,
-        });
+
+    fn tensor(&mut self, proto: &TensorProto) -> Result<Bytes, Error> {
+        let entry = |key: &str| {
+            let entries = proto.external_data.iter();
+            entries.filter(|e| e.key() == key).map(|e| e.value()).next()
+        };
+        let location = entry("location").unwrap_or_default();
+        let inside = |part| matches!(part, Component::Normal(_));
+        if location.is_empty() || !Path::new(location).components().all(inside) {
+            return Err(Error::Escape {
+                tensor: proto.name().into(),
+                location: location.into(),
+            });
+        }
+        let data = self.file(location)?;
+        let number = |key: &str| entry(key).and_then(|value| value.parse::<u64>().ok());
+        let size_bytes = data.len() as u64;
+        let offset = number("offset").unwrap_or(0);
+        let length = number("length").unwrap_or(size_bytes.saturating_sub(offset));
+        match offset.checked_add(length) {
+            Some(end) if end <= size_bytes => Ok(data.slice(offset as usize..end as usize)),
+            _ => Err(Error::Short {
+                tensor: proto.name().into(),
+                path: self.folder.join(location),
+                offset,
+                length,
+                size_bytes,
+            }),
+        }
     }
-    let mut data = vec![0; length as usize];
-    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
-    file.read_exact(&mut data).map_err(failed)?;
-    Ok(Bytes::from(data))
+
+    fn file(&mut self, location: &str) -> Result<Bytes, Error> {
+        if let Some(data) = self.read.get(location) {
+            return Ok(data.clone());
+        }
+        let path = self.folder.join(location);
+        let data = std::fs::read(&path).map_err(|source| Error::File {
+            doing: "read",
+            path,
+            source,
+        })?;
+        let data = Bytes::from(data);
+        self.read.insert(location.into(), data.clone());
+        Ok(data)
+    }
 }
 
 #[cfg(test)]
@@ -286,7 +352,7 @@ mod tests {
                 .to_vec(),
                 ..TensorProto::default()
             };
-            let error = read_tensor("g", &tensor, dir.path()).unwrap_err();
+            let error = read_tensor("g", &tensor, &mut Files::new(dir.path())).unwrap_err();
             assert!(error.to_string().contains(says), "{name}: {error}");
         }
     }
@@ -300,7 +366,7 @@ mod tests {
                 ..TensorProto::default()
             };
             fill(&mut proto);
-            read_tensor("g", &proto, Path::new("")).unwrap().data
+            Tensor::inside(&proto).unwrap().data
         };
         let ints = of(DType::I8, |p| p.int32_data = vec![-1, 2]);
         assert_eq!(&ints[..], [255, 2]);

@@ -15,7 +15,7 @@ use crate::proto::{
     TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
 use crate::{
-    Dim, EXTERNAL_ALIGN_BYTES, EXTERNAL_MIN_BYTES, Error, Graph, IR_VERSION, Tensor, Value,
+    Dim, EXTERNAL_ALIGN_BYTES, EXTERNAL_MIN_BYTES, Error, Graph, IR_VERSION, OPSET, Tensor, Value,
 };
 
 impl Graph {
@@ -62,6 +62,17 @@ impl Graph {
         self.to_graph(self.initializers.iter().map(TensorProto::from).collect())
     }
 
+    /// The first IR version that knows the operator set, and none older than ours.
+    fn ir_version(&self) -> i64 {
+        // Operator sets 23, 24, 25 and 26 came with IR 11, 12, 13 and 13 (onnx 1.18 to 1.21).
+        match self.opsets.get("").copied().unwrap_or(OPSET) {
+            ..=22 => IR_VERSION,
+            23 => 11,
+            24 => 12,
+            _ => 13,
+        }
+    }
+
     fn to_graph(&self, initializer: Vec<TensorProto>) -> GraphProto {
         GraphProto {
             name: Some(self.name.clone()),
@@ -75,7 +86,7 @@ impl Graph {
 
     fn to_model(&self, initializer: Vec<TensorProto>) -> ModelProto {
         ModelProto {
-            ir_version: Some(IR_VERSION),
+            ir_version: Some(self.ir_version()),
             producer_name: Some("bevel".into()),
             producer_version: Some(env!("CARGO_PKG_VERSION").into()),
             opset_import: self

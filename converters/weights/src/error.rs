@@ -25,6 +25,15 @@ pub enum Error {
         /// What to do.
         next: &'static str,
     },
+    /// An ONNX file that is damaged, or has what is not read.
+    #[error("{}", path.display())]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Box<bevel_onnx::Error>,
+    },
     /// A safetensors file whose header and size do not agree.
     #[error(
         "{} ({size_bytes} bytes) is a truncated or damaged safetensors file; download or copy it again",

@@ -5,11 +5,14 @@
 //!   are touched;
 //! - PyTorch `.pt`, `.pth`, `.bin`, a state dict or a whole pickled module, also from before version
 //!   1.6: the pickle is parsed, **nothing in it is executed**, and contiguous tensors point into the
-//!   map. [`Checkpoint::object`] gives what else the pickle holds, say class names and strides;
+//!   map. [`Checkpoint::object`] gives what else the pickle holds, say class names and strides. The
+//!   `.zip` of stable-baselines3 is read as the `policy.pth` inside, and [`Checkpoint::settings`]
+//!   gives the JSON beside it;
 //! - shards of either behind an index, `model.safetensors.index.json` or
 //!   `pytorch_model.bin.index.json`;
 //! - CTranslate2 `model.bin`, as faster-whisper has it: zero copies, aliases share their bytes, and
 //!   int8 and int16 weights come with their scales;
+//! - ONNX graphs: the constants are the tensors, and [`Checkpoint::graph`] is the whole;
 //! - word vectors, word2vec's in binary and text and GloVe's: one tensor `vectors`, V×D f32, and
 //!   the [`Words`]. The file is passed through once, as its rows have no fixed length.
 //!
@@ -48,6 +51,7 @@ mod dtype;
 mod error;
 mod limits;
 mod map;
+mod onnx;
 pub mod pickle;
 mod pytorch;
 mod safetensors;
@@ -61,8 +65,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use bevel_onnx::Graph;
 use bytes::Bytes;
-use pickle::{Pickle, Value};
+use pickle::Value;
+use pytorch::Pickled;
 use strided::Strided;
 
 pub use dtype::DType;
@@ -77,10 +83,18 @@ type Tensors = BTreeMap<String, Tensor>;
 pub struct Checkpoint {
     path: PathBuf,
     format: Format,
-    spec: Option<Spec>,
-    words: Option<Words>,
     tensors: Tensors,
-    pickle: Option<Pickle>,
+    beside: Beside,
+}
+
+/// What a file says besides its tensors.
+#[derive(Debug)]
+enum Beside {
+    Nothing,
+    Spec(Spec),
+    Words(Words),
+    Pickled(Box<Pickled>),
+    Graph(Box<Graph>),
 }
 
 /// The layout of tensors that a CTranslate2 file declares.
@@ -162,41 +176,41 @@ impl Checkpoint {
     /// `stream` gives the same bytes from their beginning.
     fn read(path: &Path, bytes: Bytes, stream: &mut dyn BufRead) -> Result<Self, Error> {
         let format = sniff::sniff(path, &bytes)?;
-        let (mut spec, mut pickle, mut words) = (None, None, None);
-        let tensors = match format {
-            Format::Safetensors => safetensors::read(path, &bytes)?,
-            Format::Index => shards::read(path, &bytes)?,
+        let (tensors, beside) = match format {
+            Format::Safetensors => (safetensors::read(path, &bytes)?, Beside::Nothing),
+            Format::Index => (shards::read(path, &bytes)?, Beside::Nothing),
             Format::Pytorch => {
-                let (tensors, whole) = pytorch::read(path, &bytes)?;
-                pickle = Some(whole);
-                tensors
+                let (tensors, pickled) = pytorch::read(path, &bytes)?;
+                (tensors, Beside::Pickled(Box::new(pickled)))
             }
             Format::CTranslate2 => {
-                let (declared, tensors) = ctranslate2::read(path, &bytes)?;
-                spec = Some(declared);
-                tensors
+                let (spec, tensors) = ctranslate2::read(path, &bytes)?;
+                (tensors, Beside::Spec(spec))
             }
             Format::Vectors => {
-                let (found, data, columns) = vectors::read(path, &bytes, stream)?;
+                let (words, data, columns) = vectors::read(path, &bytes, stream)?;
                 let tensor = Tensor {
                     dtype: DType::F32,
-                    shape: vec![found.len(), columns],
+                    shape: vec![words.len(), columns],
                     data: Data::Mapped(data),
                 };
-                words = Some(found);
-                BTreeMap::from([("vectors".into(), tensor)])
+                let tensors = BTreeMap::from([("vectors".into(), tensor)]);
+                (tensors, Beside::Words(words))
+            }
+            Format::Onnx => {
+                let (graph, tensors) = onnx::read(path, bytes)?;
+                (tensors, Beside::Graph(Box::new(graph)))
             }
         };
-        if tensors.is_empty() {
+        // A graph may calculate without weights.
+        if tensors.is_empty() && format != Format::Onnx {
             return Err(Error::NoTensors { path: path.into() });
         }
         Ok(Self {
             path: path.into(),
             format,
-            spec,
-            words,
             tensors,
-            pickle,
+            beside,
         })
     }
 
@@ -212,12 +226,18 @@ impl Checkpoint {
 
     /// The layout that a CTranslate2 file declares; `None` for other formats.
     pub fn spec(&self) -> Option<&Spec> {
-        self.spec.as_ref()
+        match &self.beside {
+            Beside::Spec(spec) => Some(spec),
+            _ => None,
+        }
     }
 
     /// The words whose rows the tensor `vectors` has; `None` for other formats.
     pub fn words(&self) -> Option<&Words> {
-        self.words.as_ref()
+        match &self.beside {
+            Beside::Words(words) => Some(words),
+            _ => None,
+        }
     }
 
     /// Names of all tensors, sorted.
@@ -225,7 +245,7 @@ impl Checkpoint {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// How many tensors there are; never zero.
+    /// How many tensors there are; zero only for an ONNX graph without weights.
     pub fn tensor_count(&self) -> usize {
         self.tensors.len()
     }
@@ -267,6 +287,20 @@ impl Checkpoint {
         })
     }
 
+    /// What the library that wrote the file has put beside the tensors about the model, as JSON: the
+    /// `data` of a stable-baselines3 archive. `None` for all others.
+    pub fn settings(&self) -> Option<&serde_json::Value> {
+        self.pickled()?.settings.as_ref()
+    }
+
+    /// The whole graph of an ONNX file, its constants pointing into the map; `None` for other formats.
+    pub fn graph(&self) -> Option<&Graph> {
+        match &self.beside {
+            Beside::Graph(graph) => Some(graph),
+            _ => None,
+        }
+    }
+
     /// The whole object that was pickled: settings, epochs, modules with their attributes. `None`
     /// where the file is no pickle.
     ///
@@ -274,12 +308,35 @@ impl Checkpoint {
     /// use bevel_weights::Checkpoint;
     /// # let path = std::path::Path::new("yolo.pt");
     /// let checkpoint = Checkpoint::open(path)?;
-    /// let model = checkpoint.object().and_then(|object| object.get("model"));
-    /// let stride = model.and_then(|model| model.attribute("stride")?.tensor());
+    /// let settings = checkpoint.object().and_then(|object| object.get("train_args"));
+    /// let size = settings.and_then(|settings| settings.get("imgsz")?.int());
     /// # Ok::<(), bevel_weights::Error>(())
     /// ```
     pub fn object(&self) -> Option<Value<'_>> {
-        self.pickle.as_ref().map(Pickle::root)
+        Some(self.pickled()?.pickle.root())
+    }
+
+    /// The part of [`object`](Self::object) whose tensors these are: a dictionary of them, or a module
+    /// with its attributes.
+    ///
+    /// ```no_run
+    /// use bevel_weights::Checkpoint;
+    /// # let path = std::path::Path::new("yolo.pt");
+    /// let checkpoint = Checkpoint::open(path)?;
+    /// let stride = checkpoint.model().and_then(|model| model.attribute("stride")?.tensor());
+    /// # Ok::<(), bevel_weights::Error>(())
+    /// ```
+    pub fn model(&self) -> Option<Value<'_>> {
+        let pickled = self.pickled()?;
+        let mut wrappers = pickled.wrappers.iter();
+        wrappers.try_fold(pickled.pickle.root(), |value, wrapper| value.get(wrapper))
+    }
+
+    fn pickled(&self) -> Option<&Pickled> {
+        match &self.beside {
+            Beside::Pickled(pickled) => Some(pickled),
+            _ => None,
+        }
     }
 }
 

@@ -32,3 +32,9 @@ pub(crate) const DIMENSIONS: usize = 16;
 /// Bytes of a tensor that says more than its storage holds, by a stride of zero. A 4096 x 4096 f32
 /// attention mask from `expand` fits.
 pub(crate) const EXPANDED_BYTES: usize = 64 << 20;
+
+/// Bytes of a checkpoint that has to be unpacked. Policies of stable-baselines3 have a few MB.
+pub(crate) const UNPACKED_BYTES: usize = 256 << 20;
+
+/// Bytes of JSON about a model. That of stable-baselines3 may hold the last observations.
+pub(crate) const SETTINGS_BYTES: usize = 16 << 20;

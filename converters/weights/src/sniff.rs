@@ -16,10 +16,12 @@ pub enum Format {
     CTranslate2,
     /// Word vectors of word2vec or GloVe.
     Vectors,
+    /// An ONNX graph, whose constants are the tensors.
+    Onnx,
 }
 
 /// First bytes of files that are often taken for a checkpoint, what they are, and what to do.
-const FOREIGN: [(&[u8], &str, &str); 8] = [
+const FOREIGN: [(&[u8], &str, &str); 7] = [
     (
         b"version https://git-lfs",
         "a Git LFS pointer, not the file itself",
@@ -39,11 +41,6 @@ const FOREIGN: [(&[u8], &str, &str); 8] = [
         b"<",
         "an HTML or XML page",
         "the download failed; fetch it again",
-    ),
-    (
-        b"\x08\x03\x12",
-        "an ONNX graph",
-        "it needs no conversion: run it as it is",
     ),
     (
         b"\xba\x16\x4f\x2f",
@@ -73,6 +70,9 @@ pub(crate) fn sniff(path: &Path, bytes: &[u8]) -> Result<Format, Error> {
     if bytes.get(8) == Some(&b'{') && bytes.get(..8).is_some_and(|n| n[5..] == [0, 0, 0]) {
         return Ok(Format::Safetensors);
     }
+    if is_onnx(bytes) {
+        return Ok(Format::Onnx);
+    }
     let first = bytes.iter().find(|b| !b.is_ascii_whitespace());
     if first == Some(&b'{') {
         return Ok(Format::Index);
@@ -95,9 +95,19 @@ pub(crate) fn sniff(path: &Path, bytes: &[u8]) -> Result<Format, Error> {
     }
     not(
         "not a kind of checkpoint that is known",
-        "known are safetensors, PyTorch .pt, .pth, .bin, CTranslate2 model.bin, and word vectors of \
+        "known are safetensors, PyTorch .pt, .pth, .bin, CTranslate2 model.bin, ONNX, and word vectors of \
          word2vec or GloVe",
     )
+}
+
+/// A `ModelProto`: its IR version, and then one of its other fields; writers keep their order.
+fn is_onnx(bytes: &[u8]) -> bool {
+    let [0x08, version, next, ..] = *bytes else {
+        return false;
+    };
+    // producer_name, producer_version, domain, model_version, doc_string, graph, opset_import.
+    let fields = [0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42];
+    (1..=32).contains(&version) && fields.contains(&next)
 }
 
 #[cfg(test)]
@@ -141,6 +151,16 @@ mod tests {
                 name: "word vectors",
                 bytes: b"<unk> 0.5 1.5\n",
                 expected: Ok(Format::Vectors),
+            },
+            Case {
+                name: "ONNX of PyTorch",
+                bytes: b"\x08\x08\x12\x07pytorch\x1a\x052.1.0",
+                expected: Ok(Format::Onnx),
+            },
+            Case {
+                name: "ONNX without a producer",
+                bytes: b"\x08\x0a\x3a\x30................",
+                expected: Ok(Format::Onnx),
             },
             Case {
                 name: "gzip",

@@ -78,7 +78,7 @@ fn check(prefix: &str, folder: &Path) {
 
 /// What the converter of ultralytics' models needs beside the weights.
 fn attributes(name: &str, checkpoint: &Checkpoint, expected: &serde_json::Value) {
-    let model = checkpoint.object().unwrap().get("model").unwrap();
+    let model = checkpoint.model().unwrap();
     let floats = |bytes: Bytes| {
         let (elements, _) = bytes.as_chunks();
         elements.iter().map(|e| f32::from_le_bytes(*e)).collect()

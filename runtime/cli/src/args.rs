@@ -21,7 +21,7 @@ pub enum Command {
     /// Turn a checkpoint into a verified, quantised bundle.
     #[cfg(feature = "convert")]
     Convert(ConvertArgs),
-    /// Answer for each input: a file, a directory, '-' or, for text tasks, literal text.
+    /// Answer for each input: a file, a directory, '-' or, for text tasks and tensors, literal text.
     Run(RunArgs),
     /// Measure load, first answer, and the stages prepare, run and decode.
     Bench(BenchArgs),
@@ -121,13 +121,14 @@ fn setting(text: &str) -> Result<(String, String), String> {
 pub struct RunArgs {
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Files, directories, '-' for standard input or, for text tasks, literal text.
+    /// Files, directories, '-' for standard input or, for text tasks, literal text. For task `tensors`
+    /// JSON, NPY or safetensors files, NAME=FILE.npy for each of several inputs, or literal JSON.
     #[arg(required = true)]
     pub inputs: Vec<String>,
     /// One JSON object per input and line on standard output, and nothing else there.
     #[arg(long)]
     pub json: bool,
-    /// Write pictures with what was found drawn in.
+    /// Write pictures with what was found drawn in, or output tensors as safetensors.
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 }

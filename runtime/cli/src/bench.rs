@@ -132,6 +132,7 @@ fn item(kind: Kind, input: Option<&str>) -> anyhow::Result<(String, Item)> {
                 Ok(("a pattern of 640×480".into(), Item::Image(image)))
             }
             Kind::Sound => Err(fail(ErrorKind::Input, "give a recording to measure with")),
+            Kind::Tensors => Err(fail(ErrorKind::Input, "give tensors to measure with")),
         };
     };
     let mut found = None;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use bevel::Sample;
+use bevel::tensors::Named;
 use bevel::vision::{ImageView, load_image};
 use bevel_manifest::ErrorKind;
 use image::RgbImage;
@@ -20,6 +21,8 @@ pub enum Kind {
     /// Text, or a picture where the argument is a file of one.
     TextImage,
     Sound,
+    /// Named tensors.
+    Tensors,
 }
 
 impl Kind {
@@ -29,6 +32,7 @@ impl Kind {
             "image" => Ok(Self::Image),
             "text-image" => Ok(Self::TextImage),
             "audio" => Ok(Self::Sound),
+            "tensors" => Ok(Self::Tensors),
             kind => Err(fail(
                 ErrorKind::Unsupported,
                 format!("`run` cannot read {kind} yet"),
@@ -44,6 +48,7 @@ impl Kind {
                 &["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"]
             }
             Self::Sound => &["wav", "flac", "mp3", "ogg", "oga", "m4a", "aac", "mp4"],
+            Self::Tensors => &["json", "jsonl", "npy", "safetensors"],
         }
     }
 
@@ -66,6 +71,8 @@ pub enum Source {
     StdinLines,
     /// A picture on standard input.
     StdinBytes,
+    /// Files with one tensor each, by the inputs they are for.
+    Pairs(Vec<(String, PathBuf)>),
 }
 
 /// What was read of a source.
@@ -73,6 +80,7 @@ pub enum Item {
     Text(String),
     Image(RgbImage),
     Sound(PathBuf),
+    Tensors(Named),
 }
 
 impl Item {
@@ -81,6 +89,7 @@ impl Item {
         Ok(match self {
             Self::Text(text) => Sample::Text(text),
             Self::Sound(path) => Sample::SoundFile(path),
+            Self::Tensors(inputs) => Sample::Tensors(inputs),
             Self::Image(image) => {
                 let (width, height) = image.dimensions();
                 let view = ImageView::from_rgb(image.as_raw(), width, height);
@@ -93,10 +102,14 @@ impl Item {
 /// The sources that the arguments name, directories opened in order of name.
 pub fn sources(kind: Kind, arguments: &[String]) -> anyhow::Result<Vec<Source>> {
     let mut sources = Vec::new();
+    // All of them together are one item.
+    let mut pairs = Vec::new();
     for argument in arguments {
         let path = Path::new(argument);
         match kind {
-            Kind::Text | Kind::TextImage if argument == "-" => sources.push(Source::StdinLines),
+            Kind::Text | Kind::TextImage | Kind::Tensors if argument == "-" => {
+                sources.push(Source::StdinLines)
+            }
             Kind::Image if argument == "-" => sources.push(Source::StdinBytes),
             Kind::Sound if argument == "-" => {
                 return Err(fail(
@@ -110,11 +123,31 @@ pub fn sources(kind: Kind, arguments: &[String]) -> anyhow::Result<Vec<Source>> 
                 sources.push(Source::Lines(path.into()))
             }
             Kind::Text | Kind::TextImage => sources.push(Source::Text(argument.clone())),
+            Kind::Tensors if is_json(argument) => sources.push(Source::Text(argument.clone())),
+            Kind::Tensors => match argument.split_once('=').filter(|_| !path.exists()) {
+                Some((name, file)) => pairs.push((name.to_owned(), file.into())),
+                None if is_lines(path) => sources.push(Source::Lines(path.into())),
+                None => sources.push(Source::File(path.into())),
+            },
             // Missing files are told when their turn comes, so the others are answered.
             Kind::Image | Kind::Sound => sources.push(Source::File(path.into())),
         }
     }
+    if !pairs.is_empty() {
+        sources.push(Source::Pairs(pairs));
+    }
     Ok(sources)
+}
+
+/// Whether an argument is tensors as they are written, and no name.
+fn is_json(argument: &str) -> bool {
+    argument.trim_start().starts_with(['{', '['])
+}
+
+/// Whether a file has one object a line.
+fn is_lines(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("jsonl"))
 }
 
 fn directory(kind: Kind, folder: &Path) -> anyhow::Result<Vec<Source>> {
@@ -139,10 +172,9 @@ fn directory(kind: Kind, folder: &Path) -> anyhow::Result<Vec<Source>> {
         ));
     }
     files.sort();
-    let source = if kind == Kind::Text {
-        Source::Lines
-    } else {
-        Source::File
+    let source = |path: PathBuf| match kind == Kind::Text || is_lines(&path) {
+        true => Source::Lines(path),
+        false => Source::File(path),
     };
     Ok(files.into_iter().map(source).collect())
 }
@@ -155,15 +187,23 @@ pub fn read(
     each: &mut dyn FnMut(String, anyhow::Result<Item>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     match source {
-        Source::Text(text) => each(text.clone(), Ok(Item::Text(text.clone()))),
+        Source::Text(text) => each(text.clone(), written(kind, "the argument", text)),
         Source::Lines(path) => {
             let file = File::open(path).map_err(|source| bevel::Error::InputFile {
                 path: path.clone(),
                 source,
             })?;
-            lines(BufReader::new(file), &path.display().to_string(), each)
+            let name = path.display().to_string();
+            lines(kind, BufReader::new(file), &name, each)
         }
-        Source::StdinLines => lines(std::io::stdin().lock(), "standard input", each),
+        Source::StdinLines => lines(kind, std::io::stdin().lock(), "standard input", each),
+        Source::Pairs(pairs) => {
+            let names = pairs
+                .iter()
+                .map(|(name, file)| format!("{name}={}", file.display()));
+            let name = names.collect::<Vec<_>>().join(" ");
+            each(name, joined(pairs).map(Item::Tensors))
+        }
         Source::StdinBytes => {
             let mut bytes = Vec::new();
             std::io::stdin()
@@ -193,6 +233,9 @@ pub fn read(
                 Kind::Image | Kind::TextImage => {
                     load_image(path).map(Item::Image).map_err(Into::into)
                 }
+                Kind::Tensors => bevel::tensors::load(path)
+                    .map(Item::Tensors)
+                    .map_err(Into::into),
                 _ => Ok(Item::Sound(path.clone())),
             };
             each(name, item)
@@ -200,7 +243,38 @@ pub fn read(
     }
 }
 
+/// The tensors of several files, each the only one in its file.
+fn joined(pairs: &[(String, PathBuf)]) -> anyhow::Result<Named> {
+    let mut tensors = Named::new();
+    for (name, path) in pairs {
+        let bad = |what: &str| {
+            fail(
+                ErrorKind::Input,
+                format!("{name}={}: {what}", path.display()),
+            )
+        };
+        let mut values = bevel::tensors::load(path)?.into_values();
+        let (Some(tensor), None) = (values.next(), values.next()) else {
+            return Err(bad("expected one tensor in the file"));
+        };
+        if tensors.insert(name.clone(), tensor).is_some() {
+            return Err(bad("the input is given twice"));
+        }
+    }
+    Ok(tensors)
+}
+
+/// What somebody has written at some place.
+fn written(kind: Kind, place: &str, text: &str) -> anyhow::Result<Item> {
+    if kind != Kind::Tensors {
+        return Ok(Item::Text(text.to_owned()));
+    }
+    let read = bevel::tensors::from_json(text).map(Item::Tensors);
+    read.map_err(|e| anyhow::Error::from(e).context(place.to_owned()))
+}
+
 fn lines(
+    kind: Kind,
     mut reader: impl BufRead,
     name: &str,
     each: &mut dyn FnMut(String, anyhow::Result<Item>) -> anyhow::Result<()>,
@@ -227,7 +301,18 @@ fn lines(
             bytes.pop();
         }
         match std::str::from_utf8(&bytes) {
-            Ok(line) => each(line.to_string(), Ok(Item::Text(line.to_string())))?,
+            // Between objects a line may be empty; as a text it is one.
+            Ok(line) if kind == Kind::Tensors && line.trim().is_empty() => {}
+            Ok(line) => {
+                let place = format!("{name}:{number}");
+                let item = written(kind, &place, line);
+                // Numbers by the thousand name nothing.
+                let name = match kind {
+                    Kind::Tensors => place,
+                    _ => line.to_owned(),
+                };
+                each(name, item)?;
+            }
             Err(e) => {
                 let at = e.valid_up_to() + 1;
                 let what = format!("{name} line {number} is not UTF-8 (byte {at})");

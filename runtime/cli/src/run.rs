@@ -1,5 +1,6 @@
 //! `bevel run`.
 
+use std::collections::HashSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -54,11 +55,12 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let (bundle, pipeline) = open::pipeline(&args.model)?;
     let kind = Kind::of(&bundle)?;
     if let Some(folder) = &args.output {
-        use bevel::TaskName::{Detect, Segment};
-        if !matches!(pipeline.task(), Detect | Segment) {
+        use bevel::TaskName::{Detect, Segment, Tensors};
+        let task = pipeline.task();
+        if !matches!(task, Detect | Segment | Tensors) {
             let what = format!(
-                "--output draws what is found in pictures, `{}` finds nothing there; use --json",
-                pipeline.task()
+                "--output draws what is found in pictures and keeps tensors, `{task}` has none; \
+                 use --json"
             );
             return Err(fail(ErrorKind::Input, what));
         }
@@ -77,6 +79,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         first_vector: None,
         first_failure: None,
         failures: 0,
+        written: HashSet::new(),
         bar: progress(args, sources.len()),
     };
     for source in &sources {
@@ -119,6 +122,8 @@ struct Job<'a> {
     first_vector: Option<Vec<f32>>,
     first_failure: Option<ErrorKind>,
     failures: usize,
+    /// Files of tensors, so that none takes the place of another.
+    written: HashSet<PathBuf>,
     bar: ProgressBar,
 }
 
@@ -146,7 +151,7 @@ impl Job<'_> {
             Ok(answers) => {
                 let timing = self.pipeline.timing();
                 for ((name, item), answer) in group.iter().zip(answers) {
-                    let answer = self.draw(name, item, answer)?;
+                    let answer = self.keep(name, item, answer)?;
                     self.write(name, &answer, Ms::per_item(timing, group.len()))?;
                 }
                 Ok(())
@@ -166,22 +171,30 @@ impl Job<'_> {
         }
     }
 
-    /// Writes the picture with what was found, where that is asked for, and for classes of pixels the
-    /// map of them, which the answer then names.
-    fn draw(&self, name: &str, item: &Item, mut answer: Answer) -> anyhow::Result<Answer> {
-        let (Some(folder), Item::Image(image)) = (&self.args.output, item) else {
+    /// Writes what `--output` asks for: tensors, or the picture with what was found; for classes of
+    /// pixels the map of them, too, which the answer then names.
+    fn keep(&mut self, name: &str, item: &Item, mut answer: Answer) -> anyhow::Result<Answer> {
+        let args = self.args;
+        let Some(folder) = &args.output else {
             return Ok(answer);
         };
         let cannot = |path: &Path| format!("cannot write {}", path.display());
+        if let Answer::Tensors(found) = &answer {
+            let path = self.tensors_path(folder, name);
+            let bytes = bevel::tensors::to_safetensors(&found.outputs)?;
+            std::fs::write(&path, bytes).with_context(|| cannot(&path))?;
+        }
+        let Item::Image(image) = item else {
+            return Ok(answer);
+        };
         let path = output_path(folder, name);
         if let Some(drawn) = draw::answer(image, &answer) {
             drawn.save(&path).with_context(|| cannot(&path))?;
         }
         if let Answer::Regions(found) = &mut answer {
             let path = path.with_extension("mask.png");
-            draw::map(found)
-                .save(&path)
-                .with_context(|| cannot(&path))?;
+            let map = draw::map(found);
+            map.save(&path).with_context(|| cannot(&path))?;
             found.mask = Some(path.display().to_string());
         }
         Ok(answer)
@@ -206,6 +219,21 @@ impl Job<'_> {
         self.bar
             .suspend(|| std::io::stdout().lock().write_all(text.as_bytes()))?;
         Ok(())
+    }
+
+    /// The input's own name, where it is a file's, with a number where it was there before.
+    fn tensors_path(&mut self, folder: &Path, name: &str) -> PathBuf {
+        let file = Path::new(name)
+            .file_stem()
+            .filter(|_| Path::new(name).is_file());
+        let stem = file.map_or("input".into(), |stem| stem.to_string_lossy().into_owned());
+        let mut number = 1;
+        let mut path = folder.join(format!("{stem}.safetensors"));
+        while !self.written.insert(path.clone()) {
+            number += 1;
+            path = folder.join(format!("{stem}-{number}.safetensors"));
+        }
+        path
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use bevel::Answer;
 use bevel::vision::{Detection, Instance, Region};
+use bevel::{Answer, Tensor, TensorData};
 
 /// An answer as text, ending in a line break. Vectors say nothing to a person, so each is compared
 /// with that of the `first` input.
@@ -68,6 +68,19 @@ pub fn answer(name: &str, answer: &Answer, first: Option<&[f32]>) -> String {
             }
             text
         }
+        Answer::Tensors(found) => {
+            let row = |(name, tensor): (&String, &Tensor)| {
+                let shape = format!("{:?}", tensor.shape);
+                vec![
+                    name.clone(),
+                    tensor.data.dtype().into(),
+                    shape,
+                    head(&tensor.data),
+                ]
+            };
+            let rows: Vec<_> = found.outputs.iter().map(row).collect();
+            format!("{name}\n{}", table(&rows))
+        }
         _ => format!("{name}\n  {answer:?}\n"),
     }
 }
@@ -92,6 +105,22 @@ fn detection(found: &Detection) -> Vec<String> {
         x2,
         y2,
     ]
+}
+
+/// The first values of a tensor.
+fn head(data: &TensorData) -> String {
+    const SHOWN: usize = 6;
+    let number = |x: &f64| match data {
+        TensorData::F32(_) | TensorData::F64(_) => format!("{x:.4}"),
+        _ => x.to_string(),
+    };
+    let values = data.to_f64();
+    let shown: Vec<_> = values.iter().take(SHOWN).map(number).collect();
+    let more = match values.len() > SHOWN {
+        true => " …",
+        false => "",
+    };
+    shown.join(" ") + more
 }
 
 /// Cosine of two vectors, in −1 ..= 1; not a number when they differ in length or one is all zeros.

@@ -5,10 +5,10 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::Context;
+use bevel::Bundle;
+use bevel::tensors::Named;
 use bevel::verify::{self, Compared, LEAST_IOU, Recording, Tolerance, Verified};
-use bevel::{Bundle, Tensor, TensorData};
 use bevel_manifest::{Decode, ErrorKind, FileEntry};
-use safetensors::{Dtype, SafeTensors};
 use serde::Serialize;
 
 use crate::args::VerifyArgs;
@@ -137,40 +137,12 @@ fn compare(args: &VerifyArgs, bundle: Option<&Bundle>, io: &Path) -> anyhow::Res
 }
 
 /// All tensors of a safetensors file.
-fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
+fn read(path: &Path) -> anyhow::Result<Named> {
     let bytes = std::fs::read(path).map_err(|source| bevel::Error::InputFile {
         path: path.to_path_buf(),
         source,
     })?;
-    let bad = |what: String| fail(ErrorKind::Input, format!("{}: {what}", path.display()));
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|e| bad(format!("not a safetensors file, or cut off: {e}")))?;
-    let mut tensors = BTreeMap::new();
-    for (name, view) in file.tensors() {
-        macro_rules! values {
-            ($kind:ident, $t:ty) => {{
-                let chunks = view.data().chunks_exact(size_of::<$t>());
-                let value = |c: &[u8]| <$t>::from_le_bytes(c.try_into().unwrap_or_default());
-                TensorData::$kind(chunks.map(value).collect())
-            }};
-        }
-        let data = match view.dtype() {
-            Dtype::F32 => values!(F32, f32),
-            Dtype::F64 => values!(F64, f64),
-            Dtype::I64 => values!(I64, i64),
-            Dtype::I32 => values!(I32, i32),
-            Dtype::I8 => values!(I8, i8),
-            Dtype::U8 => values!(U8, u8),
-            Dtype::BOOL => TensorData::Bool(view.data().iter().map(|b| *b != 0).collect()),
-            other => {
-                return Err(bad(format!(
-                    "tensor `{name}` is {other:?}, which is not read"
-                )));
-            }
-        };
-        tensors.insert(name.to_string(), Tensor::new(view.shape().to_vec(), data)?);
-    }
-    Ok(tensors)
+    bevel::tensors::from_safetensors(&bytes).with_context(|| path.display().to_string())
 }
 
 fn print(report: &Report) {

@@ -2,8 +2,9 @@
 //!
 //! A [`Bundle`] is a model with everything a pipeline needs to know about it, as `bevel convert`
 //! writes it. A [`Pipeline`] of a [`Task`] opens one and answers: [`Embed`] for text, [`Detect`] and
-//! [`Classify`] for pictures; [`Transcribe`] turns sound to text, [`Generate`] goes on with one. Callers that learn the task from
-//! the bundle use [`open`].
+//! [`Classify`] for pictures; [`Transcribe`] turns sound to text, [`Generate`] goes on with one;
+//! [`RunTensors`](tensors::RunTensors) runs any graph on tensors. Callers that learn the task from the
+//! bundle use [`open`].
 //!
 //! ```no_run
 //! use bevel::vision::{ImageView, load_image};
@@ -52,7 +53,7 @@ mod pipeline;
 mod registry;
 mod session;
 pub mod speech;
-mod tensors;
+pub mod tensors;
 pub mod text;
 mod towers;
 pub mod verify;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Pipeline, Task, Timing};
+use crate::tensors::Named;
 
 /// One item of any task.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,8 @@ pub enum Sample<'a> {
     Sound(&'a [f32], u32),
     /// A sound file, read in pieces.
     SoundFile(&'a Path),
+    /// Tensors by the names of the graph's inputs.
+    Tensors(&'a Named),
 }
 
 /// What any task answers; serialised it is the task's part of the documented JSON.
@@ -44,6 +47,8 @@ pub enum Answer {
     Regions(crate::vision::Regions),
     /// Text with times.
     Transcribe(crate::speech::Transcript),
+    /// Whatever a graph answers.
+    Tensors(crate::tensors::Outputs),
 }
 
 /// A pipeline whose task was found in the bundle.
@@ -64,7 +69,7 @@ pub trait AnyPipeline {
 type Open = fn(&Bundle, &Options) -> Result<Box<dyn AnyPipeline>>;
 
 /// One line a pipeline: its task, what it takes, what opens it.
-const REGISTRY: [(TaskName, &str, Open); 9] = [
+const REGISTRY: &[(TaskName, &str, Open)] = &[
     (TaskName::Embed, "text", boxed::<crate::text::Embed>),
     (TaskName::Embed, "words", boxed::<crate::text::EmbedWords>),
     (TaskName::Embed, "image", boxed::<crate::vision::Embed>),
@@ -78,6 +83,7 @@ const REGISTRY: [(TaskName, &str, Open); 9] = [
     (TaskName::Detect, "image", boxed::<crate::vision::Detect>),
     (TaskName::Segment, "image", crate::vision::open_segmenter),
     (TaskName::Transcribe, "audio", crate::speech::open_boxed),
+    (TaskName::Tensors, "tensors", crate::tensors::open_boxed),
 ];
 
 /// Opens a bundle with the pipeline of its task.
@@ -155,6 +161,7 @@ impl<'a> Sample<'a> {
             Self::Text(_) => "text",
             Self::Image(_) => "a picture",
             Self::Sound(..) | Self::SoundFile(_) => "sound",
+            Self::Tensors(_) => "tensors",
         }
     }
 }

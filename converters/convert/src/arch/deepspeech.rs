@@ -8,9 +8,10 @@
 //!
 //! All sizes are those of the weights.
 
-use bevel_onnx::{DType, Dim, Graph, Tensor};
+use bevel_onnx::{DType, Dim, Graph};
 
 use super::layers::Net;
+use super::recurrent::{BOTH, Cell, Recurrence};
 use crate::arch::{Built, Family, model};
 use crate::source::Source;
 use crate::weights::Weights;
@@ -85,31 +86,14 @@ fn dense(net: &mut Net<'_>, x: &str, name: &str, size: [usize; 2]) -> Result<Str
 /// `h[t] = max(W·x[t] + R·h[t−1] + b, 0)` forwards and backwards, summed: T×N×H.
 fn recurrence(net: &mut Net<'_>, x: &str, hidden: usize) -> Result<String, Error> {
     net.graph.set_scope("bi_rnn");
-    // Both directions one behind the other, as the operator wants them.
-    let mut both = |parts: &[&str], dims: &[usize]| -> Result<String, Error> {
-        let mut elements = Vec::new();
-        for direction in ["", "_reverse"] {
-            for part in parts {
-                let name = format!("bi_rnn.{part}_l0{direction}");
-                elements.extend(net.weights.take_f32(&name, dims)?);
-            }
-        }
-        let mut dims = dims.to_vec();
-        dims[0] *= parts.len();
-        dims.insert(0, 2);
-        let name = format!("bi_rnn.{}", parts.join("."));
-        Ok(net.graph.initializer(Tensor::f32(name, &dims, elements)))
+    let layer = Recurrence {
+        cell: Cell::Rnn("Relu"),
+        directions: BOTH,
+        bias: true,
+        hidden,
+        projection: None,
     };
-    let inputs = both(&["weight_ih"], &[hidden, hidden])?;
-    let states = both(&["weight_hh"], &[hidden, hidden])?;
-    let biases = both(&["bias_ih", "bias_hh"], &[hidden])?;
-    let attributes = [
-        ("hidden_size", (hidden as i64).into()),
-        ("direction", "bidirectional".into()),
-        ("activations", ["Relu", "Relu"].into()),
-    ];
-    let inputs = [x, &inputs, &states, &biases];
-    let states = net.graph.node("RNN", &inputs, attributes);
+    let [states, _] = net.recurrence(x, "bi_rnn.", 0, &layer, hidden)?;
     let axis = net.i64s(&[1]);
     let attributes = [("keepdims", 0.into())];
     Ok(net.graph.node("ReduceSum", &[&states, &axis], attributes))

@@ -26,7 +26,7 @@ pub(super) enum Head {
 }
 
 /// Heads by the ending of their classes' names, and the task of each.
-const HEADS: [(&str, Head, Task); 5] = [
+pub(super) const HEADS: [(&str, Head, Task); 5] = [
     ("Model", Head::Base, Task::Embed),
     ("ForSequenceClassification", Head::Sequence, Task::Classify),
     ("ForTokenClassification", Head::Token, Task::Tag),

@@ -1,8 +1,5 @@
 //! Layers over pictures and feature maps: N×C×H×W.
 
-// Until the families that use the rest have landed.
-#![allow(dead_code)]
-
 use bevel_onnx::{Attribute, DType, Dim, Tensor};
 
 use super::layers::{Activation, Net};
@@ -108,6 +105,40 @@ impl<'a> Conv2d<'a> {
     }
 }
 
+impl Conv2d<'_> {
+    /// Of so many channels, and a weight of `per_group` inputs.
+    fn group_count(&self, channels: usize, per_group: usize) -> usize {
+        match self.groups {
+            Groups::Count(groups) => groups,
+            Groups::Channels => channels,
+            Groups::Weight => (channels / per_group.max(1)).max(1),
+        }
+    }
+}
+
+/// The weight and bias of a convolution, the batch normalisation behind it folded in.
+#[derive(Debug)]
+pub(super) struct Filter {
+    /// Outputs×inputs a group×height×width.
+    pub weight: Tensor,
+    pub bias: Option<Vec<f32>>,
+}
+
+impl Filter {
+    /// Each output times its factor.
+    pub fn scale(&mut self, factors: &[f32]) {
+        let mut elements = self.weight.as_f32().unwrap_or_default().into_owned();
+        let one = elements.len().checked_div(factors.len()).unwrap_or(0);
+        for (filter, factor) in elements.chunks_exact_mut(one.max(1)).zip(factors) {
+            filter.iter_mut().for_each(|w| *w *= factor);
+        }
+        for (bias, factor) in self.bias.iter_mut().flatten().zip(factors) {
+            *bias *= factor;
+        }
+        self.weight = Tensor::f32(self.weight.name.clone(), &self.weight.dims, elements);
+    }
+}
+
 /// The kernel, the stride and the zeros around of a pooling.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pool {
@@ -142,29 +173,24 @@ impl Net<'_> {
     /// A `Conv2d`, its bias where the checkpoint has one, and the batch normalisation behind it, as
     /// one node.
     pub fn conv2d(&mut self, x: &Map, name: &str, conv: Conv2d<'_>) -> Result<Map, Error> {
+        let filter = self.filter(x.channels, name, conv)?;
+        Ok(self.filtered(x, filter, conv))
+    }
+
+    /// The weight and bias of such a node.
+    pub fn filter(&self, channels: usize, name: &str, conv: Conv2d<'_>) -> Result<Filter, Error> {
         let weight = format!("{name}.weight");
         let Some(&[outputs, per_group, h, w]) = self.weights.shape(&weight) else {
             // Noted as missing, or an error where it is no weight of a convolution. The graph is never
             // seen, so it does not matter what goes on in it.
-            self.weights.take(&weight, &[0; 4])?;
-            return Ok(Map {
-                value: x.value.clone(),
-                channels: 0,
-            });
+            let weight = self.weights.take(&weight, &[0; 4])?;
+            return Ok(Filter { weight, bias: None });
         };
-        let kernel = [h, w];
-        let groups = match conv.groups {
-            Groups::Count(groups) => groups,
-            Groups::Channels if x.channels == 0 => outputs,
-            Groups::Channels => x.channels,
-            Groups::Weight => (x.channels / per_group.max(1)).max(1),
-        };
-        let expected = match x.channels {
+        let expected = match channels {
             0 => per_group,
-            channels => channels / groups.max(1),
+            channels => channels / conv.group_count(channels, per_group).max(1),
         };
-        let dims = [outputs, expected, kernel[0], kernel[1]];
-        let mut weight = self.weights.take(&weight, &dims)?;
+        let mut weight = self.weights.take(&weight, &[outputs, expected, h, w])?;
         let bias = format!("{name}.bias");
         let mut bias = match self.weights.contains(&bias) {
             true => Some(self.weights.take_f32(&bias, &[outputs])?),
@@ -180,9 +206,22 @@ impl Net<'_> {
             weight = folded;
             bias = Some(shift);
         }
+        Ok(Filter { weight, bias })
+    }
+
+    /// A convolution with this weight and bias; of `conv` the rest.
+    pub fn filtered(&mut self, x: &Map, filter: Filter, conv: Conv2d<'_>) -> Map {
+        let Filter { weight, bias } = filter;
+        let &[outputs, per_group, h, w] = &weight.dims[..] else {
+            return x.clone();
+        };
+        let (kernel, groups) = ([h, w], conv.group_count(x.channels, per_group));
+        let bias = bias.map(|bias| {
+            let name = weight.name.trim_end_matches("weight");
+            Tensor::f32(format!("{name}bias"), &[outputs], bias)
+        });
         // Heads run over several maps share their weights.
         let weight = self.constant(weight);
-        let bias = bias.map(|bias| Tensor::f32(format!("{name}.bias"), &[outputs], bias));
         let bias = bias.map(|bias| self.constant(bias));
         let inputs: Vec<&str> = [x.value.as_str(), &weight]
             .into_iter()
@@ -202,10 +241,10 @@ impl Net<'_> {
             ("pads", pads.map(|n| n as i64).into()),
             ("strides", pair(conv.stride)),
         ];
-        Ok(Map {
+        Map {
             value: self.graph.node("Conv", &inputs, attributes),
             channels: outputs,
-        })
+        }
     }
 
     /// A `ConvTranspose2d` whose kernel is as wide as its stride, so that nothing overlaps: each pixel
@@ -321,7 +360,13 @@ impl Net<'_> {
 
     /// Twice as high and as wide, each pixel four times.
     pub fn double(&mut self, x: &Map) -> Map {
-        let scales = self.f32s(&[1.0, 1.0, 2.0, 2.0]);
+        self.enlarged(x, 2)
+    }
+
+    /// `times` as high and as wide, each pixel as a square of its own.
+    pub fn enlarged(&mut self, x: &Map, times: usize) -> Map {
+        let times = times as f32;
+        let scales = self.f32s(&[1.0, 1.0, times, times]);
         let attributes = [
             ("coordinate_transformation_mode", "asymmetric".into()),
             ("mode", "nearest".into()),
@@ -369,20 +414,6 @@ impl Net<'_> {
             value: self.activation(&x.value, activation),
             channels: x.channels,
         }
-    }
-
-    /// `x·Wᵀ + b` of N×D from a PyTorch `Linear` as it lies, N×C.
-    pub fn dense(&mut self, x: &str, name: &str, inputs: usize) -> Result<(String, usize), Error> {
-        let outputs = self.rows(&format!("{name}.weight"));
-        let weight = self.table(&format!("{name}.weight"), &[outputs, inputs])?;
-        let bias = format!("{name}.bias");
-        let bias = match self.weights.contains(&bias) {
-            true => Some(self.table(&bias, &[outputs])?),
-            false => None,
-        };
-        let inputs: Vec<&str> = [x, &weight].into_iter().chain(bias.as_deref()).collect();
-        let value = self.graph.node("Gemm", &inputs, [("transB", 1.into())]);
-        Ok((value, outputs))
     }
 }
 

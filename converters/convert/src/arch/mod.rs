@@ -4,6 +4,7 @@ mod albert;
 mod bert;
 mod cache;
 mod causal;
+mod chain;
 mod classifier;
 mod clip;
 mod conv;
@@ -20,13 +21,20 @@ mod inception;
 mod inverted;
 mod layers;
 mod llama;
+mod lstm_forecast;
 mod map;
+mod mlp;
+mod mlp_policy;
 mod mobilenet;
 mod moonshine;
 mod mpnet;
 mod nearest;
+mod neumf;
+mod nonlinear;
+mod onnx;
 mod patches;
 mod rcnn;
+mod recurrent;
 mod resnet;
 mod roberta;
 mod rotary;
@@ -36,6 +44,7 @@ mod text;
 mod text_encoder;
 mod torchvision;
 mod transformer;
+mod ultralytics;
 mod unet;
 mod vectors;
 mod vgg;
@@ -43,6 +52,7 @@ mod vit;
 mod wav2vec2;
 mod wavenet;
 mod whisper;
+mod yolox;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -146,8 +156,10 @@ pub(crate) struct Family {
     pub build: fn(&Source, &Options) -> Result<Built, Error>,
 }
 
-/// Word vectors go first: a `config.json` that lies beside them says nothing about them.
-static FAMILIES: [Family; 30] = [
+/// ONNX graphs and word vectors go first: a `config.json` that lies beside them says nothing about how
+/// to read them. Layers of no particular model go last.
+static FAMILIES: &[Family] = &[
+    onnx::FAMILY,
     vectors::FAMILY,
     albert::FAMILY,
     bert::FAMILY,
@@ -161,16 +173,22 @@ static FAMILIES: [Family; 30] = [
     inception::FAMILY,
     llama::LLAMA,
     llama::MISTRAL,
+    llama::QWEN2,
+    llama::QWEN3,
+    lstm_forecast::FAMILY,
+    mlp_policy::FAMILY,
     mobilenet::V2,
     mobilenet::V3,
     moonshine::FAMILY,
+    moonshine::FAMILY,
     mpnet::FAMILY,
+    mpnet::FAMILY,
+    neumf::FAMILY,
     rcnn::FASTER,
     rcnn::MASK,
-    llama::QWEN2,
-    llama::QWEN3,
     resnet::FAMILY,
     roberta::FAMILY,
+    ultralytics::FAMILY,
     unet::FAMILY,
     vgg::FAMILY,
     vit::FAMILY,
@@ -178,6 +196,8 @@ static FAMILIES: [Family; 30] = [
     wav2vec2::WAV2VEC2,
     wavenet::FAMILY,
     whisper::FAMILY,
+    yolox::FAMILY,
+    mlp::FAMILY,
 ];
 
 /// The family of a checkpoint: the one the user named, or the first that recognises it.
@@ -200,7 +220,8 @@ pub(crate) fn family(source: &Source, arch: Option<&str>) -> Result<&'static Fam
             .ok_or_else(|| Error::UnknownArchitecture {
                 path: source.checkpoint.path().into(),
                 found: describe(source),
-                nearest: nearest::family(source, &FAMILIES),
+                tensors: source.checkpoint.names().map(str::to_owned).collect(),
+                nearest: nearest::families(source, FAMILIES),
                 known: known(),
             }),
     }
@@ -211,12 +232,6 @@ fn describe(source: &Source) -> String {
     match (source.checkpoint.spec(), source.model_type()) {
         (Some(spec), _) => format!("{} {} of CTranslate2", spec.name, spec.revision),
         (None, Some(model_type)) => format!("model_type `{model_type}` in config.json"),
-        (None, None) => {
-            let first: Vec<_> = source.checkpoint.names().take(3).collect();
-            format!(
-                "no model_type in config.json beside it; tensors {} …",
-                first.join(", ")
-            )
-        }
+        (None, None) => "no model_type in config.json beside it".into(),
     }
 }

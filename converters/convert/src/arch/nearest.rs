@@ -1,21 +1,31 @@
-//! Likens a checkpoint that no family recognises to one that is known.
+//! Likens a checkpoint that no family recognises to those that are known.
 
 use super::Family;
 use crate::source::Source;
 
 /// Relatives by `model_type`, for people who chose a checkpoint among several.
-const RELATIVES: [(&str, &str); 41] = [
+const RELATIVES: [(&str, &str); 65] = [
     ("align", "clip"),
     ("altclip", "clip"),
+    ("beit", "vit"),
     ("big_bird", "bert"),
+    ("bit", "resnet"),
     ("chinese_clip", "clip"),
     ("clipseg", "clip"),
     ("codegen", "gpt2"),
     ("convbert", "bert"),
+    ("convnext", "resnet"),
+    ("convnextv2", "resnet"),
+    ("cvt", "vit"),
     ("data2vec-audio", "wav2vec2"),
     ("data2vec-text", "roberta"),
+    ("data2vec-vision", "vit"),
     ("deberta", "roberta"),
     ("deberta-v2", "roberta"),
+    ("dinov2", "vit"),
+    ("dinov2_with_registers", "vit"),
+    ("dinov3_vit", "vit"),
+    ("dpt", "vit"),
     ("ernie", "bert"),
     ("esm", "roberta"),
     ("gemma", "llama"),
@@ -23,18 +33,27 @@ const RELATIVES: [(&str, &str); 41] = [
     ("gpt_neo", "gpt2"),
     ("gpt_neox", "gpt2"),
     ("gptj", "gpt2"),
+    ("hiera", "vit"),
     ("ibert", "roberta"),
+    ("ijepa", "vit"),
     ("layoutlm", "bert"),
+    ("levit", "vit"),
     ("longformer", "roberta"),
     ("luke", "roberta"),
     ("mixtral", "llama"),
     ("mobilebert", "bert"),
+    ("mobilenet_v1", "mobilenet_v2"),
+    ("mobilevit", "mobilenet_v2"),
+    ("mobilevitv2", "mobilenet_v2"),
     ("modernbert", "bert"),
     ("moonshine_streaming", "moonshine"),
     ("nomic_bert", "bert"),
     ("opt", "gpt2"),
     ("phi3", "llama"),
+    ("poolformer", "vit"),
+    ("pvt", "vit"),
     ("qwen2_moe", "qwen2"),
+    ("regnet", "resnet"),
     ("rembert", "bert"),
     ("roberta-prelayernorm", "roberta"),
     ("roformer", "bert"),
@@ -42,33 +61,52 @@ const RELATIVES: [(&str, &str); 41] = [
     ("siglip", "clip"),
     ("siglip2", "clip"),
     ("squeezebert", "bert"),
+    ("swin", "vit"),
+    ("swinv2", "vit"),
     ("visual_bert", "bert"),
+    ("vit_mae", "vit"),
+    ("vit_msn", "vit"),
     ("wavlm", "wav2vec2"),
     ("xlm-roberta-xl", "roberta"),
     ("xmod", "roberta"),
+    ("yolos", "vit"),
 ];
 
-/// The family of the `model_type`'s relative, or the one most of whose marks are in the names of the
-/// tensors; `None` when nothing is alike.
-pub(super) fn family(source: &Source, families: &[Family]) -> Option<&'static str> {
+/// How many families are named.
+const NAMED: usize = 3;
+
+/// The least share of a family's marks that makes a checkpoint like it.
+const LEAST: f64 = 0.25;
+
+/// Names of the families that a checkpoint is like, the nearest first: the relative of its
+/// `model_type`, then those most of whose marks are in the names of its tensors, none of which has
+/// less than half of what the best of them has.
+pub(super) fn families(source: &Source, known: &[Family]) -> Vec<&'static str> {
     let relative = source.model_type().and_then(|model_type| {
         let row = RELATIVES.iter().find(|(name, _)| *name == model_type)?;
-        families.iter().find(|family| family.name == row.1)
+        known.iter().find(|family| family.name == row.1)
     });
-    let alike = || {
-        let share = |family: &Family| {
-            let found = family.marks.iter().filter(|mark| {
-                let mut names = source.checkpoint.names();
-                names.any(|name| name.contains(**mark))
-            });
-            found.count() as f64 / family.marks.len().max(1) as f64
-        };
-        let scored = families.iter().map(|family| (share(family), family));
-        let best = scored.reduce(|best, next| if next.0 > best.0 { next } else { best });
-        best.filter(|(share, _)| *share >= 0.5)
-            .map(|(_, family)| family)
+    let share = |family: &Family| {
+        let found = family.marks.iter().filter(|mark| {
+            let mut names = source.checkpoint.names();
+            names.any(|name| name.contains(**mark))
+        });
+        found.count() as f64 / family.marks.len().max(1) as f64
     };
-    relative.or_else(alike).map(|family| family.name)
+    let mut alike: Vec<_> = known.iter().map(|family| (share(family), family)).collect();
+    alike.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let least = alike
+        .first()
+        .map_or(LEAST, |(best, _)| LEAST.max(best / 2.0));
+    let alike = alike.into_iter().filter(|(share, _)| *share >= least);
+    let mut names: Vec<&'static str> = Vec::new();
+    for family in relative.into_iter().chain(alike.map(|(_, family)| family)) {
+        if !names.contains(&family.name) {
+            names.push(family.name);
+        }
+    }
+    names.truncate(NAMED);
+    names
 }
 
 #[cfg(test)]
@@ -83,14 +121,14 @@ mod tests {
             name: &'static str,
             config: Option<&'static str>,
             tensors: &'static [&'static str],
-            nearest: Option<&'static str>,
+            nearest: &'static [&'static str],
         }
         let cases = [
             Case {
                 name: "a relative",
                 config: Some(r#"{"model_type": "roformer"}"#),
                 tensors: &["w"],
-                nearest: Some("bert"),
+                nearest: &["bert"],
             },
             Case {
                 name: "BERT alone",
@@ -101,7 +139,7 @@ mod tests {
                     "encoder.layer.0.attention.self.query.weight",
                     "encoder.layer.0.intermediate.dense.weight",
                 ],
-                nearest: Some("bert"),
+                nearest: &["bert"],
             },
             Case {
                 name: "RoBERTa with a head",
@@ -112,7 +150,7 @@ mod tests {
                     "roberta.encoder.layer.0.attention.self.query.weight",
                     "roberta.encoder.layer.0.intermediate.dense.weight",
                 ],
-                nearest: Some("roberta"),
+                nearest: &["roberta", "bert"],
             },
             Case {
                 name: "DistilBERT",
@@ -123,7 +161,7 @@ mod tests {
                     "distilbert.transformer.layer.0.sa_layer_norm.weight",
                     "distilbert.transformer.layer.0.ffn.lin1.weight",
                 ],
-                nearest: Some("distilbert"),
+                nearest: &["distilbert"],
             },
             Case {
                 name: "MPNet",
@@ -135,7 +173,7 @@ mod tests {
                     "encoder.layer.0.intermediate.dense.weight",
                     "encoder.relative_attention_bias.weight",
                 ],
-                nearest: Some("mpnet"),
+                nearest: &["mpnet"],
             },
             Case {
                 name: "a tower of CLIP",
@@ -146,13 +184,61 @@ mod tests {
                     "text_model.encoder.layers.0.mlp.fc1.weight",
                     "text_model.encoder.layers.0.self_attn.out_proj.weight",
                 ],
-                nearest: Some("clip"),
+                nearest: &["clip"],
+            },
+            Case {
+                name: "a Swin as torchvision saves it",
+                config: None,
+                tensors: &[
+                    "features.0.0.weight",
+                    "features.1.0.attn.qkv.weight",
+                    "head.weight",
+                ],
+                nearest: &[],
+            },
+            Case {
+                name: "GoogLeNet",
+                config: None,
+                tensors: &[
+                    "conv1.conv.weight",
+                    "inception3a.branch1.conv.weight",
+                    "fc.weight",
+                ],
+                nearest: &[],
+            },
+            Case {
+                name: "a backbone of ResNet",
+                config: None,
+                tensors: &[
+                    "net.bn1.weight",
+                    "net.layer1.0.conv1.weight",
+                    "net.layer2.0.downsample.0.weight",
+                    "net.layer4.0.conv1.weight",
+                ],
+                nearest: &["resnet"],
+            },
+            Case {
+                name: "MobileNet below another name",
+                config: None,
+                tensors: &[
+                    "net.features.1.conv.0.0.weight",
+                    "net.features.2.conv.1.0.weight",
+                    "net.features.18.0.weight",
+                    "net.classifier.1.weight",
+                ],
+                nearest: &["mobilenet_v2"],
+            },
+            Case {
+                name: "a relative in pictures",
+                config: Some(r#"{"model_type": "dinov2"}"#),
+                tensors: &["w"],
+                nearest: &["vit"],
             },
             Case {
                 name: "nothing alike",
                 config: Some(r#"{"model_type": "mamba"}"#),
                 tensors: &["backbone.layers.0.mixer.A_log"],
-                nearest: None,
+                nearest: &[],
             },
         ];
         for case in cases {
@@ -164,7 +250,7 @@ mod tests {
                 std::fs::write(folder.path().join("config.json"), config).unwrap();
             }
             let source = Source::open(folder.path()).unwrap();
-            assert_eq!(family(&source, &FAMILIES), case.nearest, "{}", case.name);
+            assert_eq!(families(&source, &FAMILIES), case.nearest, "{}", case.name);
         }
     }
 }

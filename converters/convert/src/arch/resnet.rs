@@ -85,6 +85,7 @@ impl Names {
 
 /// What the weights do not show.
 struct Style {
+    /// Behind the first layer and behind each block. Inside of blocks it is ReLU.
     activation: Activation,
     /// Stride of the first stage.
     first_stride: usize,
@@ -222,7 +223,7 @@ fn residual(
     let mut y = x.clone();
     for i in 0..count {
         if i > 0 {
-            y = net.activated(&y, style.activation);
+            y = net.activated(&y, Activation::Relu);
         }
         let [conv, norm] = names.conv(stage, block, i);
         let stride = if i == strided { stride } else { 1 };

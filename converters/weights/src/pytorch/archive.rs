@@ -1,6 +1,6 @@
 //! The zip container: `NAME/data.pkl`, `NAME/data/KEY` for each storage, `NAME/byteorder`.
 
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -14,18 +14,83 @@ use crate::{Error, pickle};
 /// What every zip archive starts with.
 pub(super) const MAGIC: &[u8] = b"PK\x03\x04";
 
+/// An archive and where its members are.
+pub(super) struct Archive<'a> {
+    path: &'a Path,
+    zip: ZipArchive<Cursor<&'a Bytes>>,
+    size_bytes: usize,
+    members: Vec<Member>,
+}
+
 struct Member {
     name: String,
     /// `None` where they are compressed or encrypted.
     bytes: Option<Bytes>,
 }
 
-pub(super) fn read(path: &Path, bytes: &Bytes) -> Result<Content, Error> {
-    let members = members(bytes).map_err(|source| Error::Archive {
-        path: path.into(),
-        size_bytes: bytes.len(),
-        source,
-    })?;
+impl<'a> Archive<'a> {
+    pub fn open(path: &'a Path, bytes: &'a Bytes) -> Result<Self, Error> {
+        let damaged = |source| Error::Archive {
+            path: path.into(),
+            size_bytes: bytes.len(),
+            source,
+        };
+        // The file is the archive. Where it would begin is else guessed, and wrongly for some of
+        // PyTorch's, which have a zip64 record although nothing needs it: where the first header is as
+        // long as it.
+        let config = Config {
+            archive_offset: ArchiveOffset::Known(0),
+        };
+        let mut zip = ZipArchive::with_config(config, Cursor::new(bytes)).map_err(damaged)?;
+        let members = members(&mut zip, bytes).map_err(damaged)?;
+        Ok(Self {
+            path,
+            zip,
+            size_bytes: bytes.len(),
+            members,
+        })
+    }
+
+    /// The member of this name, unpacked where that is needed, of at most so many bytes; `None` where
+    /// there is none.
+    pub fn member(&mut self, name: &str, limit: usize) -> Result<Option<Bytes>, Error> {
+        let Some(index) = self.members.iter().position(|m| m.name == name) else {
+            return Ok(None);
+        };
+        let too_long = || Error::Limit {
+            path: self.path.into(),
+            what: "bytes in a member of its archive",
+            limit,
+        };
+        if let Some(bytes) = &self.members[index].bytes {
+            return match bytes.len() <= limit {
+                true => Ok(Some(bytes.clone())),
+                false => Err(too_long()),
+            };
+        }
+        let mut bytes = Vec::new();
+        let read = self.zip.by_index(index).and_then(|member| {
+            let mut member = member.take(limit as u64 + 1);
+            Ok(member.read_to_end(&mut bytes)?)
+        });
+        match read {
+            Ok(..) if bytes.len() > limit => Err(too_long()),
+            Ok(..) => Ok(Some(bytes.into())),
+            Err(source) => Err(Error::Archive {
+                path: self.path.into(),
+                size_bytes: self.size_bytes,
+                source,
+            }),
+        }
+    }
+
+    /// The checkpoint that `torch.save` has put together.
+    pub fn content(&self) -> Result<Content, Error> {
+        content(self.path, &self.members)
+    }
+}
+
+fn content(path: &Path, members: &[Member]) -> Result<Content, Error> {
     let not = |what, next| Error::NotCheckpoint {
         path: path.into(),
         what,
@@ -35,16 +100,10 @@ pub(super) fn read(path: &Path, bytes: &Bytes) -> Result<Content, Error> {
     // Everything is in one folder, called as the file was when it was saved.
     let folders = members.iter().map(|m| m.name.strip_suffix("data.pkl"));
     let Some(folder) = folders.flatten().find(|f| f.is_empty() || f.ends_with('/')) else {
-        return Err(match members.iter().any(|m| m.name == "policy.pth") {
-            true => not(
-                "a zip archive of stable-baselines3",
-                "unpack it and name the policy.pth inside",
-            ),
-            false => not(
-                "a zip archive, but not of torch.save (it has no data.pkl)",
-                "unpack it and name the checkpoint inside",
-            ),
-        });
+        return Err(not(
+            "a zip archive, but not of torch.save (it has no data.pkl)",
+            "unpack it and name the checkpoint inside",
+        ));
     };
     let find = |name: &str| {
         let mut inside = members.iter();
@@ -86,16 +145,10 @@ pub(super) fn read(path: &Path, bytes: &Bytes) -> Result<Content, Error> {
 
 /// Every file in the archive, in the order of its directory. Checksums are not compared: PyTorch can
 /// be told to leave them out, and it would mean to read the whole file.
-fn members(bytes: &Bytes) -> ZipResult<Vec<Member>> {
-    // The file is the archive. Where it would begin is else guessed, and wrongly for some of PyTorch's,
-    // which have a zip64 record although nothing needs it: where the first header is as long as it.
-    let config = Config {
-        archive_offset: ArchiveOffset::Known(0),
-    };
-    let mut archive = ZipArchive::with_config(config, Cursor::new(bytes))?;
-    (0..archive.len())
+fn members(zip: &mut ZipArchive<Cursor<&Bytes>>, bytes: &Bytes) -> ZipResult<Vec<Member>> {
+    (0..zip.len())
         .map(|index| {
-            let file = archive.by_index_raw(index)?;
+            let file = zip.by_index_raw(index)?;
             let stored = file.compression() == CompressionMethod::Stored && !file.encrypted();
             let begin = usize::try_from(file.data_start().unwrap_or(u64::MAX)).ok();
             let size = usize::try_from(file.compressed_size()).ok();

@@ -41,11 +41,12 @@ const PREFIXES: [&str; 2] = ["module.", "_orig_mod."];
 /// The name of a tensor that is alone in its file.
 const ALONE: &str = "tensor";
 
+/// The weights by name, and the wrappers around them, the outermost first.
 pub(super) fn read(
     path: &Path,
     root: Value<'_>,
     storages: &HashMap<String, Bytes>,
-) -> Result<Tensors, Error> {
+) -> Result<(Tensors, Vec<&'static str>), Error> {
     let mut search = Search {
         path,
         storages,
@@ -53,9 +54,13 @@ pub(super) fn read(
         steps: 0,
     };
     let mut model = root;
+    let mut wrappers = Vec::new();
     for _ in 0..WRAPPED {
         match search.unwrapped(model)? {
-            Some(inner) => model = inner,
+            Some((wrapper, inner)) => {
+                wrappers.push(wrapper);
+                model = inner;
+            }
             None => break,
         }
     }
@@ -69,7 +74,7 @@ pub(super) fn read(
             .map(|(name, tensor)| (name[prefix.len()..].to_owned(), tensor))
             .collect();
     }
-    Ok(tensors)
+    Ok((tensors, wrappers))
 }
 
 struct Search<'a> {
@@ -81,8 +86,11 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// What is under the first wrapper with tensors.
-    fn unwrapped<'v>(&mut self, value: Value<'v>) -> Result<Option<Value<'v>>, Error> {
+    /// The first wrapper with tensors, and what is under it.
+    fn unwrapped<'v>(
+        &mut self,
+        value: Value<'v>,
+    ) -> Result<Option<(&'static str, Value<'v>)>, Error> {
         let Some(dict) = value.dict() else {
             return Ok(None);
         };
@@ -93,7 +101,7 @@ impl Search<'_> {
             };
             // A parameter of that name is a weight, not a wrapper.
             if inner.tensor().is_none() && !self.tensors_in(inner)?.is_empty() {
-                return Ok(Some(inner));
+                return Ok(Some((wrapper, inner)));
             }
         }
         Ok(None)

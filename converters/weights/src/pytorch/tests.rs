@@ -4,7 +4,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::*;
-use crate::Checkpoint;
+use crate::{Checkpoint, limits};
 
 /// An archive as `torch.save` lays it out: the pickle, and one storage of the bytes 0 to 31.
 fn archive(pickle: &[u8]) -> Vec<u8> {
@@ -340,9 +340,14 @@ fn other_archives_are_recognised() {
             says: "with compression; unpack it",
         },
         Case {
-            name: "stable-baselines3",
+            name: "stable-baselines3 without a policy",
             file: stored(&[("data", b"{}"), ("policy.pth", b"")]),
-            says: "name the policy.pth inside",
+            says: "m.pt",
+        },
+        Case {
+            name: "stable-baselines3 in itself",
+            file: stored(&[("policy.pth", &stored(&[("policy.pth", weights)]))]),
+            says: "no data.pkl",
         },
         Case {
             name: "another zip",
@@ -378,6 +383,40 @@ fn other_archives_are_recognised() {
             case.name
         );
     }
+}
+
+#[test]
+fn a_policy_is_read_inside_the_archive_of_its_agent() {
+    let policy = archive(&pickle(&dict(&[("action_net.weight", &simple())])));
+    let settings = br#"{"policy_kwargs": {"net_arch": [8]}}"#;
+    for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+        let members: [(&str, &[u8]); 3] = [
+            ("data", settings),
+            ("policy.pth", &policy),
+            ("policy.optimizer.pth", b"whatever"),
+        ];
+        let checkpoint = open(zip(&members, method)).unwrap();
+        let names: Vec<_> = checkpoint.names().collect();
+        assert_eq!(names, ["action_net.weight"], "{method}");
+        let settings = checkpoint.settings().unwrap();
+        assert_eq!(settings["policy_kwargs"]["net_arch"][0], 8, "{method}");
+    }
+    // What Python writes for an infinite number is no JSON; the weights are there nevertheless.
+    let members: [(&str, &[u8]); 2] = [("data", b"{\"a\": Infinity}"), ("policy.pth", &policy)];
+    let checkpoint = open(zip(&members, CompressionMethod::Stored)).unwrap();
+    assert!(checkpoint.settings().is_none());
+    // A small file that unpacks to a large one, and one that is cut off.
+    let zeros = vec![0u8; limits::SETTINGS_BYTES + 1];
+    let members: [(&str, &[u8]); 2] = [("data", &zeros), ("policy.pth", &policy)];
+    for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+        let error = open(zip(&members, method)).unwrap_err().to_string();
+        assert!(error.contains("bytes in a member"), "{method}: {error}");
+    }
+    let mut file = zip(&[("policy.pth", &policy)], CompressionMethod::Deflated);
+    let middle = file.len() / 3;
+    file[middle..middle + 20].fill(0xff);
+    let error = open(file).unwrap_err().to_string();
+    assert!(error.contains("truncated or damaged"), "{error}");
 }
 
 #[test]

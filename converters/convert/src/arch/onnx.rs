@@ -1,0 +1,142 @@
+//! Plain ONNX: any graph that another tool exported. It is brought to our operator set, simplified, and
+//! keeps the names of its inputs and outputs.
+//!
+//! What it does is taken from the first of these that says so:
+//! - the recipe (`--recipe`): task, preparation and decoding;
+//! - the metadata that Ultralytics writes ([`ultralytics`]); its tensors get the names of our own
+//!   detectors, `pixels → predictions[, prototypes]` or `logits`;
+//! - `config.json` and `tokenizer.json` beside it, as Optimum exports them ([`hugging_face`]).
+//!
+//! Where none does, the bundle takes and answers tensors.
+//!
+//! Limits: models of several graphs, such as encoder and decoder, are converted one by one, as tensors.
+
+mod hugging_face;
+mod literal;
+mod ultralytics;
+
+use bevel_manifest::{Decode, Input, Task};
+use bevel_onnx::{Dim, Graph, OPSET};
+use bevel_weights::Format;
+
+use super::{Built, BundleFile, Family, model};
+use crate::source::Source;
+use crate::{Error, Options};
+
+pub(super) const FAMILY: Family = Family {
+    name: NAME,
+    marks: &[],
+    recognises: |source| source.checkpoint.format() == Format::Onnx,
+    build,
+};
+
+const NAME: &str = "onnx";
+
+/// What a graph is for.
+struct Job {
+    task: Task,
+    input: Input,
+    decode: Decode,
+    files: Vec<BundleFile>,
+    notes: Vec<String>,
+}
+
+impl Job {
+    fn tensors(note: Option<String>) -> Self {
+        Self {
+            task: Task::Tensors,
+            input: Input::Tensors,
+            decode: Decode::Tensors,
+            files: Vec::new(),
+            notes: note.into_iter().collect(),
+        }
+    }
+}
+
+fn build(source: &Source, options: &Options) -> Result<Built, Error> {
+    let Some(graph) = source.checkpoint.graph() else {
+        return Err(Error::Request(format!(
+            "{} is no ONNX graph",
+            source.checkpoint.path().display()
+        )));
+    };
+    let mut graph = graph.clone();
+    let version = graph.upgrade().map_err(|error| refused(source, error))?;
+    let simplified = graph.simplify();
+    graph.check().map_err(|error| refused(source, error))?;
+    let job = job(&mut graph, source, options)?;
+
+    let mut notes = Vec::new();
+    if version < OPSET {
+        notes.push(format!("operator set {version} was brought to {OPSET}"));
+    }
+    if simplified.after < simplified.before {
+        let (before, after) = (simplified.before, simplified.after);
+        notes.push(format!("{before} nodes became {after}"));
+    }
+    notes.extend(job.notes);
+    Ok(Built {
+        graphs: model(graph),
+        task: job.task,
+        input: job.input,
+        decode: job.decode,
+        files: job.files,
+        unused: Vec::new(),
+        notes,
+    })
+}
+
+/// A graph that cannot be read is the file's fault, not ours.
+fn refused(source: &Source, error: bevel_onnx::Error) -> Error {
+    Error::Weights(bevel_weights::Error::Onnx {
+        path: source.checkpoint.path().into(),
+        source: Box::new(error),
+    })
+}
+
+fn job(graph: &mut Graph, source: &Source, options: &Options) -> Result<Job, Error> {
+    let asked = options.wanted_task();
+    if asked == Some(Task::Tensors) {
+        return Ok(Job::tensors(None));
+    }
+    if let Some(recipe) = &options.recipe
+        && let (Some(input), Some(decode)) = (&recipe.input, &recipe.decode)
+    {
+        return Ok(Job {
+            task: asked.unwrap_or(recipe.task),
+            input: input.clone(),
+            decode: decode.clone(),
+            // Labels and the like are put in with the recipe.
+            files: Vec::new(),
+            notes: Vec::new(),
+        });
+    }
+    let job = match ultralytics::job(graph, source, options)? {
+        Some(job) => Some(job),
+        None => hugging_face::job(graph, source, options)?,
+    };
+    match (job, asked) {
+        (Some(job), None) => Ok(job),
+        (Some(job), Some(task)) if job.task == task => Ok(job),
+        (None, None) => Ok(Job::tensors(None)),
+        (Some(job), Some(task)) => Err(Error::Request(format!(
+            "the model says that it does `{}`, not `{task}`; leave --task out, or take --task tensors",
+            job.task
+        ))),
+        (None, Some(task)) => Err(Error::Request(format!(
+            "a plain ONNX graph does not say how to {task}; give preparation and decoding with --recipe \
+             FILE.toml, or take --task tensors"
+        ))),
+    }
+}
+
+/// A size of an output that is always the same.
+fn fixed(graph: &Graph, output: usize, axis: usize) -> Option<usize> {
+    match graph.outputs.get(output)?.dims.as_ref()?.get(axis)? {
+        Dim::Fixed(size) => Some(*size),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

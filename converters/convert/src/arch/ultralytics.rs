@@ -1,0 +1,223 @@
+//! YOLO models as ultralytics saves them: a pickled module, whose layers are written one by one
+//! (ultralytics 8.4, `nn/tasks.py`). What a model is made of stands in the checkpoint: every version
+//! and scale whose blocks are known is converted.
+//!
+//! | | tensor | shape | dtype | meaning |
+//! |---|---|---|---|---|
+//! | in | `pixels` | N×3×H×W | f32 | RGB, 0 ..= 1 |
+//! | out | `predictions` | N×(4+C+E)×A | f32 | `[cx, cy, w, h]` in pixels, C probabilities, E numbers of the task |
+//! | out | `prototypes` | N×P×h×w | f32 | of masks, which E = P coefficients add up |
+//! | out | `logits` | N×C | f32 | instead of both, of a classifier |
+//!
+//! E of keypoints: x, y in pixels and, where there are three numbers, the probability that it is seen; of
+//! an oriented box: its angle in radians. H and W are fixed, as the A anchors are constants: those of the
+//! training, or `--set image_size=480x640`.
+
+mod attention;
+mod blocks;
+mod builder;
+mod head;
+mod module;
+mod settings;
+
+use bevel_manifest::{
+    Activation, BoxHead, ClassifySpec, Decode, DetectSpec, Input, InstanceSpec, MaskHead, PoseSpec,
+    Task,
+};
+use bevel_onnx::Graph;
+
+use self::builder::{Builder, Plane};
+use self::head::{Extra, Found};
+use self::module::Module;
+use super::layers::Net;
+use super::{Built, Family, model};
+use crate::source::Source;
+use crate::weights::Weights;
+use crate::{Error, Options};
+
+pub(super) const FAMILY: Family = Family {
+    name: NAME,
+    marks: &["model.0.conv.", ".cv1.conv.", ".cv2.bn.", "dfl.conv."],
+    recognises: |source| whole(source).is_some(),
+    build,
+};
+
+const NAME: &str = "ultralytics";
+
+/// How many labels are answered.
+const TOP_K: usize = 5;
+
+/// The pickled module, where it is one of ultralytics.
+fn whole(source: &Source) -> Option<Module<'_>> {
+    let module = Module::of(source.checkpoint.model()?)?;
+    let [package, _] = module.class();
+    package.starts_with("ultralytics.").then_some(module)
+}
+
+/// What the last layer answers.
+enum Answer {
+    Boxes(Found),
+    Classes(usize),
+}
+
+fn build(source: &Source, options: &Options) -> Result<Built, Error> {
+    let Some(whole) = whole(source) else {
+        return Err(Error::Unsupported {
+            family: NAME,
+            what: "a checkpoint without its module".into(),
+            next: "give the .pt that ultralytics saved, not its weights alone".into(),
+        });
+    };
+    let layers = whole.part("model")?.list()?;
+    let Some(last) = layers.last() else {
+        return Err(whole.wrong("without layers"));
+    };
+    let size = settings::image_size(source, &whole, last.kind() == "Classify")?;
+    let channels = settings::channels(&whole);
+    let weights = Weights::new(&source.checkpoint, NAME);
+    let (graph, answer) = network(&weights, &layers, channels, size)?;
+    let unused = weights.finish(|name| needless(name, &answer))?;
+
+    let natural = match &answer {
+        Answer::Classes(_) => Task::Classify,
+        Answer::Boxes(found) => match found.extra {
+            Extra::None => Task::Detect,
+            Extra::Masks(_) => Task::Segment,
+            Extra::Keypoints(..) => Task::Pose,
+            Extra::Angle => Task::Obb,
+        },
+    };
+    let task = options.wanted_task().unwrap_or(natural);
+    if task != natural && task != Task::Tensors {
+        return Err(Error::Task {
+            family: NAME,
+            task,
+            known: format!("{natural}, tensors"),
+        });
+    }
+    if task == Task::Tensors || channels != 3 {
+        let mut built = Built::tensors(model(graph), unused);
+        if task != Task::Tensors {
+            let note = format!("pictures of {channels} channels are taken as tensors alone");
+            built.notes.push(note);
+        }
+        return Ok(built);
+    }
+    let (input, labels, decode) = match answer {
+        Answer::Classes(classes) => {
+            let labels = settings::labels(&whole, classes, options)?;
+            let classify = ClassifySpec {
+                labels: Some(labels.name.clone()),
+                activation: Activation::Softmax,
+                top_k: classes.min(TOP_K),
+            };
+            (settings::cropped(size), labels, Decode::Classify(classify))
+        }
+        Answer::Boxes(found) => {
+            let labels = settings::labels(&whole, found.classes, options)?;
+            let decode = boxes(&found, &labels.name);
+            (settings::letterboxed(size), labels, decode)
+        }
+    };
+    Ok(Built {
+        graphs: model(graph),
+        task,
+        input: Input::Image(input),
+        decode,
+        files: vec![labels],
+        unused: unused.0,
+        notes: Vec::new(),
+    })
+}
+
+/// The thresholds are those of ultralytics' `predict`.
+fn boxes(found: &Found, labels: &str) -> Decode {
+    let detect = DetectSpec {
+        head: BoxHead::Yolo,
+        labels: labels.into(),
+        min_score: 0.25,
+        // Overlap does not matter where a thing gets one box.
+        iou: if found.single { 1.0 } else { 0.7 },
+        max_boxes: 300,
+    };
+    match found.extra {
+        Extra::None => Decode::Detect(detect),
+        Extra::Masks(count) => Decode::Instances(InstanceSpec {
+            detect,
+            masks: MaskHead::Prototypes { count },
+            min_mask: 0.5,
+        }),
+        Extra::Keypoints(keypoints, dims) => Decode::Pose(PoseSpec {
+            detect,
+            keypoints,
+            dims,
+        }),
+        Extra::Angle => Decode::Obb(detect),
+    }
+}
+
+/// Tensors that matter in training alone: of the branch that is not asked, and of losses.
+fn needless(name: &str, answer: &Answer) -> bool {
+    let single = matches!(answer, Answer::Boxes(Found { single: true, .. }));
+    let part = |part: &str| name.split('.').any(|p| p == part);
+    let branch = match single {
+        true => ["cv2", "cv3", "cv4", "cv4_kpts", "cv4_sigma"].map(|key| key.to_owned()),
+        false => ["cv2", "cv3", "cv4", "cv4_kpts", "cv4_sigma"].map(|key| format!("one2one_{key}")),
+    };
+    // Blocks have a `cv2`, too: the head's is the third part of the name.
+    let third = name.split('.').nth(2).unwrap_or_default();
+    name.ends_with(".num_batches_tracked")
+        || branch.iter().any(|key| third == key)
+        || third.ends_with("cv4_sigma")
+        || part("flow_model")
+        || part("semseg")
+        || part("dfl")
+}
+
+/// The graph for pictures of a height and width.
+fn network(
+    weights: &Weights<'_>,
+    layers: &[Module<'_>],
+    channels: usize,
+    size: [usize; 2],
+) -> Result<(Graph, Answer), Error> {
+    let mut b = Builder::new(Net::new(NAME, weights));
+    let map = b.net.picture("pixels", channels, Some(size));
+    let mut x = Plane { map, size };
+    let mut planes: Vec<Plane> = Vec::with_capacity(layers.len());
+    for (i, layer) in layers.iter().enumerate() {
+        // Where its inputs come from: an index, or how many layers back.
+        let from = layer.sources()?;
+        let mut inputs = Vec::with_capacity(from.len());
+        for from in from {
+            let at = if from < 0 { i as i64 + from } else { from };
+            let plane = match usize::try_from(at) {
+                _ if from == -1 => Some(&x),
+                Ok(at) => planes.get(at),
+                Err(_) => None,
+            };
+            let plane = plane.ok_or_else(|| layer.wrong(&format!("that reads layer {from}")))?;
+            inputs.push(plane.clone());
+        }
+        if i + 1 == layers.len() {
+            let answer = match layer.kind() {
+                "Classify" => Answer::Classes(head::classify(&mut b, layer, &inputs)?),
+                kind if head::finds_boxes(kind) => {
+                    Answer::Boxes(head::boxes(&mut b, layer, size, &inputs)?)
+                }
+                _ => {
+                    return Err(Error::Unsupported {
+                        family: NAME,
+                        what: format!("the head {}", layer.class().join(".")),
+                        next: format!("known: Classify, {}", head::KINDS.join(", ")),
+                    });
+                }
+            };
+            return Ok((b.net.graph, answer));
+        }
+        x = b.layer(layer, &inputs)?;
+        planes.push(x.clone());
+    }
+    // There is a last layer, as the caller has seen.
+    Ok((b.net.graph, Answer::Classes(0)))
+}

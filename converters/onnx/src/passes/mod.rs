@@ -1,0 +1,172 @@
+//! Rewriting a graph so that it answers the same with less.
+//!
+//! A [`Pass`] is a rule over one node, in a file of its own that opens with what it finds and what it
+//! makes of it. The node is the last one of a pattern; the rule looks back from it through
+//! [`View::producer`] and answers a [`Rewrite`]. It removes nothing: what is no longer read goes by
+//! itself. [`simplify`](Graph::simplify) tries all rules at each node, in their order, sweep after
+//! sweep until none finds anything; between the sweeps types and shapes are inferred anew, equal nodes
+//! become one, `If`s of a known condition are replaced by their branch, and what nobody reads is
+//! dropped.
+//!
+//! A new rule is a row of [`PASSES`]. It must hold for every input of the shapes that are known, in
+//! bodies as in the main graph; a value keeps its name and its meaning.
+
+mod affine;
+mod branches;
+mod chains;
+mod constants;
+mod dead;
+mod dense;
+mod fold;
+mod nothing;
+mod paddings;
+mod reshaped;
+mod shapes;
+mod softmax;
+mod sweep;
+mod twins;
+
+use std::collections::BTreeMap;
+
+use crate::proto::NodeProto;
+use crate::{Dim, Graph, Tensor};
+
+pub(crate) use sweep::View;
+
+/// A rule over one node.
+pub(crate) struct Pass {
+    /// What it is called in reports.
+    pub name: &'static str,
+    pub rule: fn(&NodeProto, &View<'_>) -> Option<Rewrite>,
+}
+
+/// What a rule makes of a node.
+pub(crate) enum Rewrite {
+    /// Who reads the first result reads this value instead.
+    Forward(String),
+    /// These nodes answer the same results. Names that are new are given out by [`View::fresh`].
+    Replace(Vec<NodeProto>, Vec<Tensor>),
+    /// The results are these constants.
+    Constants(Vec<Tensor>),
+}
+
+impl Rewrite {
+    fn node(node: NodeProto) -> Option<Self> {
+        Some(Self::Replace(vec![node], Vec::new()))
+    }
+}
+
+/// In the order in which they are tried at a node.
+static PASSES: &[Pass] = &[
+    Pass {
+        name: "fold constants",
+        rule: fold::rule,
+    },
+    Pass {
+        name: "drop what does nothing",
+        rule: nothing::rule,
+    },
+    Pass {
+        name: "join chains",
+        rule: chains::rule,
+    },
+    Pass {
+        name: "state shapes",
+        rule: shapes::rule,
+    },
+    Pass {
+        name: "calculate in the shape that is wanted",
+        rule: reshaped::rule,
+    },
+    Pass {
+        name: "pad inside",
+        rule: paddings::rule,
+    },
+    Pass {
+        name: "softmax along the last axis",
+        rule: softmax::rule,
+    },
+    Pass {
+        name: "fold scale and shift",
+        rule: affine::rule,
+    },
+    Pass {
+        name: "product and sum",
+        rule: dense::rule,
+    },
+];
+
+/// More sweeps than any model needs; each one shortens the graph or ends the work.
+const MAX_SWEEPS: usize = 64;
+
+/// What simplification did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Simplified {
+    /// Nodes before, those of bodies too.
+    pub before: usize,
+    /// Nodes after.
+    pub after: usize,
+    /// How often each pass found something.
+    pub found: BTreeMap<&'static str, usize>,
+}
+
+impl Graph {
+    /// Rewrites the graph so that it answers the same with fewer nodes. Inputs and outputs keep their
+    /// names, order and types.
+    pub fn simplify(&mut self) -> Simplified {
+        let before = self.node_count();
+        let mut found = BTreeMap::new();
+        let mut note = |name: &'static str, count: usize| {
+            if count > 0 {
+                *found.entry(name).or_insert(0) += count;
+            }
+            count
+        };
+        self.hoist();
+        dead::drop_unread(self);
+        // What folding may add, so that a small file stays one.
+        let mut budget = fold::budget(self);
+        for _ in 0..MAX_SWEEPS {
+            let mut changes = 0;
+            for (pass, count) in PASSES.iter().zip(sweep::sweep(self, PASSES, &mut budget)) {
+                changes += note(pass.name, count);
+            }
+            changes += note("take the known branch", branches::inline(self));
+            changes += note("join equal nodes", twins::join(self));
+            changes += note("drop unread nodes", dead::drop_unread(self));
+            if changes == 0 {
+                break;
+            }
+        }
+        note("join equal constants", constants::join(self));
+        self.state_outputs();
+        self.learn_names();
+        Simplified {
+            before,
+            after: self.node_count(),
+            found,
+        }
+    }
+}
+
+impl Graph {
+    /// Writes down the dimensions of outputs that are known and were not said.
+    fn state_outputs(&mut self) {
+        let facts = self.infer();
+        for output in &mut self.outputs {
+            let Some(known) = facts.dims(&output.name) else {
+                continue;
+            };
+            let dims = output.dims.get_or_insert_with(|| known.to_vec());
+            for (dim, known) in dims.iter_mut().zip(known) {
+                if *dim == Dim::Unknown {
+                    known.clone_into(dim);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
