@@ -103,6 +103,53 @@ def transformers_row(name: str, config: str, side: int, group: str, outputs=("lo
     return Row(make, (1, 3, side, side), save, group, "pixel_values", outputs)
 
 
+class Found(torch.nn.Module):
+    """A detector of torchvision on one picture, whose answer is a tuple."""
+
+    def __init__(self, inner: torch.nn.Module, outputs: tuple[str, ...]):
+        super().__init__()
+        self.inner, self.outputs = inner, outputs
+
+    def forward(self, image):
+        found = self.inner([image])[0]
+        return tuple(found[name] for name in self.outputs)
+
+
+def detector_row(name: str, masks: bool = False) -> Row:
+    outputs = ("boxes", "labels", "scores") + (("masks",) if masks else ())
+
+    def make() -> torch.nn.Module:
+        import random
+
+        import regions
+        from torchvision.models import detection
+
+        torch.manual_seed(0)
+        # Few things: with random weights many are alike, and which are kept hangs on the order of sums.
+        model = getattr(detection, name)(weights=None, weights_backbone=None, box_detections_per_img=3)
+        regions.shake(model, random.Random(0), 1.0)
+        return Found(model, outputs).eval()
+
+    def save(model: torch.nn.Module, folder: Path) -> None:
+        torch.save(model.inner.state_dict(), folder / "model.pth")
+        (folder / "config.json").write_text(json.dumps({"architecture": name, "box_detections_per_img": 3}))
+
+    return Row(make, (3, 480, 640), save, "regions", "image", outputs)
+
+
+def unet_row(style: str, bilinear: bool = False) -> Row:
+    def make() -> torch.nn.Module:
+        import regions
+
+        return shake(regions.UNet(style, 3, 2, 64, 4, bilinear, True))
+
+    save = lambda model, folder: torch.save(model.named_as_style(), folder / "model.pth")
+    return Row(make, (1, 3, 256, 256), save, "regions")
+
+
+DETECTORS = "fasterrcnn_resnet50_fpn fasterrcnn_resnet50_fpn_v2 fasterrcnn_mobilenet_v3_large_fpn fasterrcnn_mobilenet_v3_large_320_fpn".split()
+
+
 class Exported(torch.nn.Module):
     """A model of ultralytics fused and set up as its exporter does, beside the one that is saved."""
 
@@ -164,6 +211,9 @@ MODELS: dict[str, Row] = (
         "hf-vit-base": transformers_row("ViTForImageClassification", "ViTConfig", 224, "classify"),
         "hf-deit-base": transformers_row("DeiTForImageClassificationWithTeacher", "DeiTConfig", 224, "classify"),
     }
+    | {name: detector_row(name) for name in DETECTORS}
+    | {name: detector_row(name, masks=True) for name in ("maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2")}
+    | {"unet": unet_row("milesial"), "unet-bilinear": unet_row("milesial", bilinear=True)}
     | {name: ultralytics_row(name) for name in YOLOS}
     | {name: ultralytics_row(name, 224) for name in ["yolov8n-cls", "yolo11n-cls"]}
 )

@@ -55,10 +55,13 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let (bundle, pipeline) = open::pipeline(&args.model)?;
     let kind = Kind::of(&bundle)?;
     if let Some(folder) = &args.output {
+        use bevel::TaskName::{Detect, Segment, Tensors};
         let task = pipeline.task();
-        if !matches!(task, bevel::TaskName::Detect | bevel::TaskName::Tensors) {
-            let what =
-                format!("--output draws boxes and keeps tensors, `{task}` has none; use --json");
+        if !matches!(task, Detect | Segment | Tensors) {
+            let what = format!(
+                "--output draws what is found in pictures and keeps tensors, `{task}` has none; \
+                 use --json"
+            );
             return Err(fail(ErrorKind::Input, what));
         }
         std::fs::create_dir_all(folder).map_err(|e| {
@@ -147,8 +150,9 @@ impl Job<'_> {
         match answers {
             Ok(answers) => {
                 let timing = self.pipeline.timing();
-                for ((name, item), answer) in group.iter().zip(&answers) {
-                    self.write(name, item, answer, Ms::per_item(timing, group.len()))?;
+                for ((name, item), answer) in group.iter().zip(answers) {
+                    let answer = self.keep(name, item, answer)?;
+                    self.write(name, &answer, Ms::per_item(timing, group.len()))?;
                 }
                 Ok(())
             }
@@ -167,7 +171,36 @@ impl Job<'_> {
         }
     }
 
-    fn write(&mut self, name: &str, item: &Item, answer: &Answer, ms: Ms) -> anyhow::Result<()> {
+    /// Writes what `--output` asks for: tensors, or the picture with what was found; for classes of
+    /// pixels the map of them, too, which the answer then names.
+    fn keep(&mut self, name: &str, item: &Item, mut answer: Answer) -> anyhow::Result<Answer> {
+        let args = self.args;
+        let Some(folder) = &args.output else {
+            return Ok(answer);
+        };
+        let cannot = |path: &Path| format!("cannot write {}", path.display());
+        if let Answer::Tensors(found) = &answer {
+            let path = self.tensors_path(folder, name);
+            let bytes = bevel::tensors::to_safetensors(&found.outputs)?;
+            std::fs::write(&path, bytes).with_context(|| cannot(&path))?;
+        }
+        let Item::Image(image) = item else {
+            return Ok(answer);
+        };
+        let path = output_path(folder, name);
+        if let Some(drawn) = draw::answer(image, &answer) {
+            drawn.save(&path).with_context(|| cannot(&path))?;
+        }
+        if let Answer::Regions(found) = &mut answer {
+            let path = path.with_extension("mask.png");
+            let map = draw::map(found);
+            map.save(&path).with_context(|| cannot(&path))?;
+            found.mask = Some(path.display().to_string());
+        }
+        Ok(answer)
+    }
+
+    fn write(&mut self, name: &str, answer: &Answer, ms: Ms) -> anyhow::Result<()> {
         let task = self.pipeline.task().name();
         let text = if self.args.json {
             serde_json::to_string(&Line {
@@ -185,23 +218,7 @@ impl Job<'_> {
         };
         self.bar
             .suspend(|| std::io::stdout().lock().write_all(text.as_bytes()))?;
-        let Some(folder) = &self.args.output else {
-            return Ok(());
-        };
-        let write = |path: &Path| format!("cannot write {}", path.display());
-        match (item, answer) {
-            (Item::Image(image), Answer::Detect(found)) => {
-                let path = output_path(folder, name);
-                let drawn = draw::boxes(image, found);
-                drawn.save(&path).with_context(|| write(&path))
-            }
-            (_, Answer::Tensors(found)) => {
-                let path = self.tensors_path(folder, name);
-                let bytes = bevel::tensors::to_safetensors(&found.outputs)?;
-                std::fs::write(&path, bytes).with_context(|| write(&path))
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// The input's own name, where it is a file's, with a number where it was there before.
