@@ -42,6 +42,10 @@ pub enum Answer {
     Instances(crate::vision::Instances),
     /// Which pixels show what.
     Regions(crate::vision::Regions),
+    /// Boxes with keypoints, best first.
+    Pose(crate::vision::Poses),
+    /// Boxes of any direction, best first.
+    Obb(crate::vision::Oriented),
     /// Text with times.
     Transcribe(crate::speech::Transcript),
 }
@@ -64,7 +68,7 @@ pub trait AnyPipeline {
 type Open = fn(&Bundle, &Options) -> Result<Box<dyn AnyPipeline>>;
 
 /// One line a pipeline: its task, what it takes, what opens it.
-const REGISTRY: [(TaskName, &str, Open); 9] = [
+const REGISTRY: [(TaskName, &str, Open); 11] = [
     (TaskName::Embed, "text", boxed::<crate::text::Embed>),
     (TaskName::Embed, "words", boxed::<crate::text::EmbedWords>),
     (TaskName::Embed, "image", boxed::<crate::vision::Embed>),
@@ -77,6 +81,8 @@ const REGISTRY: [(TaskName, &str, Open); 9] = [
     (TaskName::Generate, "text", crate::text::open_boxed),
     (TaskName::Detect, "image", boxed::<crate::vision::Detect>),
     (TaskName::Segment, "image", crate::vision::open_segmenter),
+    (TaskName::Pose, "image", boxed::<crate::vision::Pose>),
+    (TaskName::Obb, "image", boxed::<crate::vision::Obb>),
     (TaskName::Transcribe, "audio", crate::speech::open_boxed),
 ];
 
