@@ -149,3 +149,82 @@ fn corners(answer: &Value, expected: &Value) {
         Tolerance::Close.check("corners", &sorted(found), &sorted(reference));
     }
 }
+
+/// The same file with other bytes where `from` stands.
+fn patched(folder: &Path, from: &str, to: &str) -> PathBuf {
+    let mut bytes = std::fs::read(golden().join("detect.pt")).unwrap();
+    assert_eq!(from.len(), to.len());
+    let mut found = 0;
+    for at in 0..bytes.len() - from.len() {
+        if &bytes[at..at + from.len()] == from.as_bytes() {
+            bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+            found += 1;
+        }
+    }
+    assert!(found > 0, "{from} is not in detect.pt");
+    let path = folder.join("best.pt");
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn what_is_not_known_is_named() {
+    struct Case {
+        name: &'static str,
+        patch: [&'static str; 2],
+        more: &'static [&'static str],
+        says: &'static [&'static str],
+    }
+    let cases = [
+        Case {
+            name: "a block",
+            patch: ["C2PSA", "C9PSA"],
+            more: &[],
+            says: &["`model.7`", "ultralytics.nn.modules.block.C9PSA", "C2f, "],
+        },
+        Case {
+            name: "a head",
+            patch: ["Detect\n", "Detekt\n"],
+            more: &[],
+            says: &["head.Detekt", "known: Classify, Detect"],
+        },
+        Case {
+            name: "an activation",
+            patch: ["SiLU\n", "Mish\n"],
+            more: &[],
+            says: &["`model.0.act`, a Mish", "SiLU"],
+        },
+        Case {
+            name: "an attribute",
+            patch: ["reg_max", "reg_min"],
+            more: &[],
+            says: &["`model.11`, a Detect without a whole number `reg_max`"],
+        },
+        Case {
+            name: "a size",
+            patch: ["owl", "elk"],
+            more: &["--set", "image_size=100x160"],
+            says: &["image_size=100x160", "multiples of 32"],
+        },
+        Case {
+            name: "a task",
+            patch: ["owl", "elk"],
+            more: &["--task", "pose"],
+            says: &["ultralytics", "pose", "detect, tensors"],
+        },
+    ];
+    for case in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let [from, to] = case.patch;
+        let checkpoint = patched(folder.path(), from, to);
+        let bundle = folder.path().join("case.bevel");
+        let mut command = bevel();
+        command.args(["convert", arg(&checkpoint), "-o", arg(&bundle)]);
+        let output = command.args(case.more).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{}", case.name);
+        for says in case.says {
+            assert!(error.contains(says), "{}: {error}", case.name);
+        }
+    }
+}
