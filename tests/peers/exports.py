@@ -134,6 +134,52 @@ def ultralytics_row(name: str, side: int = 640) -> Row:
     return Row(make, (1, 3, side, side), save, "yolo", outputs=outputs)
 
 
+class Found(torch.nn.Module):
+    """A detector of torchvision on one picture, whose answer is a tuple."""
+
+    def __init__(self, inner: torch.nn.Module, outputs: tuple[str, ...]):
+        super().__init__()
+        self.inner, self.outputs = inner, outputs
+
+    def forward(self, image):
+        found = self.inner([image])[0]
+        return tuple(found[name] for name in self.outputs)
+
+
+def detector_row(name: str, masks: bool = False) -> Row:
+    outputs = ("boxes", "labels", "scores") + (("masks",) if masks else ())
+
+    def make() -> torch.nn.Module:
+        import random
+
+        import regions
+        from torchvision.models import detection
+
+        torch.manual_seed(0)
+        # Few things: with random weights many are alike, and which are kept hangs on the order of sums.
+        model = getattr(detection, name)(weights=None, weights_backbone=None, box_detections_per_img=3)
+        regions.shake(model, random.Random(0), 1.0)
+        return Found(model, outputs).eval()
+
+    def save(model: torch.nn.Module, folder: Path) -> None:
+        torch.save(model.inner.state_dict(), folder / "model.pth")
+        (folder / "config.json").write_text(json.dumps({"architecture": name, "box_detections_per_img": 3}))
+
+    return Row(make, (3, 480, 640), save, "regions", "image", outputs)
+
+
+def unet_row(style: str, bilinear: bool = False) -> Row:
+    def make() -> torch.nn.Module:
+        import regions
+
+        return shake(regions.UNet(style, 3, 2, 64, 4, bilinear, True))
+
+    save = lambda model, folder: torch.save(model.named_as_style(), folder / "model.pth")
+    return Row(make, (1, 3, 256, 256), save, "regions")
+
+
+DETECTORS = "fasterrcnn_resnet50_fpn fasterrcnn_resnet50_fpn_v2 fasterrcnn_mobilenet_v3_large_fpn fasterrcnn_mobilenet_v3_large_320_fpn".split()
+
 RESNETS = "resnet18 resnet34 resnet50 resnet101 resnet152 resnext50_32x4d resnext101_32x8d wide_resnet50_2".split()
 VGGS = "vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn".split()
 MOBILE = "mobilenet_v2 mobilenet_v3_small mobilenet_v3_large".split()
@@ -166,6 +212,9 @@ MODELS: dict[str, Row] = (
     }
     | {name: ultralytics_row(name) for name in YOLOS}
     | {name: ultralytics_row(name, 224) for name in ["yolov8n-cls", "yolo11n-cls"]}
+    | {name: detector_row(name) for name in DETECTORS}
+    | {name: detector_row(name, masks=True) for name in ("maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2")}
+    | {"unet": unet_row("milesial"), "unet-bilinear": unet_row("milesial", bilinear=True)}
 )
 
 

@@ -1,8 +1,9 @@
-//! Boxes, labels and scores drawn into pictures, legible at any size.
+//! What was found drawn into pictures, legible at any size.
 
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
-use bevel::vision::{Detection, Detections};
-use image::{Rgb, RgbImage};
+use bevel::Answer;
+use bevel::vision::{Detection, Mask, Regions};
+use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
 
 const FONT: &[u8] = include_bytes!("../assets/Roboto-Medium-subset.ttf");
 
@@ -20,20 +21,139 @@ const COLORS: [[u8; 3]; 10] = [
     [95, 110, 20],
 ];
 
-/// A copy of the picture with a frame, label and score for each detection, the best on top.
-pub fn boxes(image: &RgbImage, found: &Detections) -> RgbImage {
+/// A copy of the picture with what was found in it; `None` for answers that are nowhere in a picture.
+pub fn answer(image: &RgbImage, answer: &Answer) -> Option<RgbImage> {
     let mut canvas = image.clone();
-    let side = image.width().min(image.height()) as f32;
+    match answer {
+        Answer::Detect(found) => boxes(&mut canvas, &found.boxes.iter().collect::<Vec<_>>()),
+        Answer::Instances(found) => {
+            for instance in found.boxes.iter().rev() {
+                tint(&mut canvas, &instance.mask, color(instance.detection.index));
+            }
+            let all: Vec<_> = found.boxes.iter().map(|b| &b.detection).collect();
+            boxes(&mut canvas, &all);
+        }
+        Answer::Pose(found) => {
+            let all: Vec<_> = found.boxes.iter().map(|b| &b.detection).collect();
+            boxes(&mut canvas, &all);
+            for posed in &found.boxes {
+                let seen = posed.keypoints.iter().filter(|k| k[2] >= 0.5);
+                let color = color(posed.detection.index);
+                seen.for_each(|&[x, y, _]| dot(&mut canvas, [x, y], color));
+            }
+        }
+        Answer::Obb(found) => {
+            for oriented in found.boxes.iter().rev() {
+                let color = color(oriented.detection.index);
+                let corners = oriented.corners;
+                for (i, from) in corners.into_iter().enumerate() {
+                    stroke(&mut canvas, [from, corners[(i + 1) % 4]], color);
+                }
+            }
+        }
+        Answer::Regions(found) => {
+            for region in &found.classes {
+                tint(&mut canvas, &region.mask, color(region.index));
+            }
+        }
+        _ => return None,
+    }
+    Some(canvas)
+}
+
+/// The class of each pixel: its index where each pixel has one class, else 1 more than that of the
+/// smallest region it is in, and 0 in none. In 16 bits from 255 classes on.
+pub fn map(found: &Regions) -> DynamicImage {
+    let first = u16::from(!found.one_is_right);
+    let mut map: ImageBuffer<Luma<u16>, Vec<u16>> = ImageBuffer::new(found.width, found.height);
+    let mut most = 0;
+    for region in &found.classes {
+        let value = u16::try_from(region.index)
+            .unwrap_or(u16::MAX)
+            .saturating_add(first);
+        most = most.max(value);
+        pixels(&region.mask, |x, y| {
+            if let Some(pixel) = map.get_pixel_mut_checked(x, y) {
+                *pixel = Luma([value]);
+            }
+        });
+    }
+    if most > u16::from(u8::MAX) {
+        return map.into();
+    }
+    let narrow = map
+        .into_raw()
+        .into_iter()
+        .map(|value| value as u8)
+        .collect();
+    let narrow = GrayImage::from_raw(found.width, found.height, narrow);
+    narrow.unwrap_or_default().into()
+}
+
+fn pixels(mask: &Mask, mut at: impl FnMut(u32, u32)) {
+    let height = u64::from(mask.size()[0]).max(1);
+    for (begin, count) in mask.runs() {
+        for pixel in begin..begin + count {
+            at((pixel / height) as u32, (pixel % height) as u32);
+        }
+    }
+}
+
+/// Half of the colour over the pixels of a mask.
+fn tint(canvas: &mut RgbImage, mask: &Mask, color: Rgb<u8>) {
+    pixels(mask, |x, y| {
+        if let Some(pixel) = canvas.get_pixel_mut_checked(x, y) {
+            pixel.0 = [0, 1, 2].map(|c| pixel.0[c] / 2 + color.0[c] / 2);
+        }
+    });
+}
+
+/// A disc around a point.
+fn dot(canvas: &mut RgbImage, [x, y]: [f32; 2], color: Rgb<u8>) {
+    let radius = (canvas.width().min(canvas.height()) as f32 / 200.0).clamp(1.5, 8.0);
+    let reach = radius.ceil() as i64;
+    for (dx, dy) in (-reach..=reach).flat_map(|dx| (-reach..=reach).map(move |dy| (dx, dy))) {
+        let inside = (dx * dx + dy * dy) as f32 <= radius * radius;
+        let at = [x as i64 + dx, y as i64 + dy].map(u32::try_from);
+        if let ([Ok(x), Ok(y)], true) = (at, inside)
+            && let Some(pixel) = canvas.get_pixel_mut_checked(x, y)
+        {
+            *pixel = color;
+        }
+    }
+}
+
+/// A line between two points, of which those far outside are moved nearer.
+fn stroke(canvas: &mut RgbImage, ends: [[f32; 2]; 2], color: Rgb<u8>) {
+    let far = 2.0 * canvas.width().max(canvas.height()) as f32;
+    let [from, to] = ends.map(|end| end.map(|v| v.clamp(-far, far)));
+    let steps = (to[0] - from[0])
+        .abs()
+        .max((to[1] - from[1]).abs())
+        .ceil()
+        .max(1.0);
+    for step in 0..=steps as u32 {
+        let share = step as f32 / steps;
+        dot(
+            canvas,
+            [0, 1].map(|i| from[i] + (to[i] - from[i]) * share),
+            color,
+        );
+    }
+}
+
+/// A frame, label and score for each detection, the best on top.
+fn boxes(canvas: &mut RgbImage, found: &[&Detection]) {
+    let side = canvas.width().min(canvas.height()) as f32;
     let line = (side / 250.0).round().clamp(1.0, 12.0) as i64;
     let text = (side / 26.0).clamp(11.0, 90.0);
-    for detection in found.boxes.iter().rev() {
-        frame(&mut canvas, detection.xyxy, line, color(detection.index));
+    for detection in found.iter().rev() {
+        frame(canvas, detection.xyxy, line, color(detection.index));
     }
     // Tags after all frames, so that no frame crosses a text.
-    for detection in found.boxes.iter().rev() {
-        tag(&mut canvas, detection, text, line);
+    for detection in found.iter().rev() {
+        tag(canvas, detection, text, line);
     }
-    canvas
 }
 
 fn color(index: usize) -> Rgb<u8> {
@@ -110,6 +230,8 @@ fn tag(canvas: &mut RgbImage, detection: &Detection, size: f32, line: i64) {
 
 #[cfg(test)]
 mod tests {
+    use bevel::vision::Detections;
+
     use super::*;
 
     #[test]
@@ -128,14 +250,12 @@ mod tests {
                 detection([w, h, w, h]),
                 detection([w / 2.0, h / 2.0, w, h]),
             ];
-            let drawn = boxes(
-                &image,
-                &Detections {
-                    width,
-                    height,
-                    boxes: boxes_,
-                },
-            );
+            let found = Detections {
+                width,
+                height,
+                boxes: boxes_,
+            };
+            let drawn = answer(&image, &Answer::Detect(found)).unwrap();
             assert_eq!(drawn.dimensions(), (width, height));
             assert_ne!(drawn, image, "{width}×{height}: nothing was drawn");
         }

@@ -54,9 +54,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let (bundle, pipeline) = open::pipeline(&args.model)?;
     let kind = Kind::of(&bundle)?;
     if let Some(folder) = &args.output {
-        if pipeline.task() != bevel::TaskName::Detect {
+        use bevel::TaskName::{Detect, Segment};
+        if !matches!(pipeline.task(), Detect | Segment) {
             let what = format!(
-                "--output draws boxes, `{}` has none; use --json",
+                "--output draws what is found in pictures, `{}` finds nothing there; use --json",
                 pipeline.task()
             );
             return Err(fail(ErrorKind::Input, what));
@@ -144,8 +145,9 @@ impl Job<'_> {
         match answers {
             Ok(answers) => {
                 let timing = self.pipeline.timing();
-                for ((name, item), answer) in group.iter().zip(&answers) {
-                    self.write(name, item, answer, Ms::per_item(timing, group.len()))?;
+                for ((name, item), answer) in group.iter().zip(answers) {
+                    let answer = self.draw(name, item, answer)?;
+                    self.write(name, &answer, Ms::per_item(timing, group.len()))?;
                 }
                 Ok(())
             }
@@ -164,7 +166,28 @@ impl Job<'_> {
         }
     }
 
-    fn write(&mut self, name: &str, item: &Item, answer: &Answer, ms: Ms) -> anyhow::Result<()> {
+    /// Writes the picture with what was found, where that is asked for, and for classes of pixels the
+    /// map of them, which the answer then names.
+    fn draw(&self, name: &str, item: &Item, mut answer: Answer) -> anyhow::Result<Answer> {
+        let (Some(folder), Item::Image(image)) = (&self.args.output, item) else {
+            return Ok(answer);
+        };
+        let cannot = |path: &Path| format!("cannot write {}", path.display());
+        let path = output_path(folder, name);
+        if let Some(drawn) = draw::answer(image, &answer) {
+            drawn.save(&path).with_context(|| cannot(&path))?;
+        }
+        if let Answer::Regions(found) = &mut answer {
+            let path = path.with_extension("mask.png");
+            draw::map(found)
+                .save(&path)
+                .with_context(|| cannot(&path))?;
+            found.mask = Some(path.display().to_string());
+        }
+        Ok(answer)
+    }
+
+    fn write(&mut self, name: &str, answer: &Answer, ms: Ms) -> anyhow::Result<()> {
         let task = self.pipeline.task().name();
         let text = if self.args.json {
             serde_json::to_string(&Line {
@@ -182,14 +205,6 @@ impl Job<'_> {
         };
         self.bar
             .suspend(|| std::io::stdout().lock().write_all(text.as_bytes()))?;
-        if let (Some(folder), Item::Image(image), Answer::Detect(found)) =
-            (&self.args.output, item, answer)
-        {
-            let path = output_path(folder, name);
-            draw::boxes(image, found)
-                .save(&path)
-                .with_context(|| format!("cannot write {}", path.display()))?;
-        }
         Ok(())
     }
 }

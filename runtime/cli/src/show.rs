@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use bevel::Answer;
+use bevel::vision::{Detection, Instance, OrientedDetection, Posed, Region};
 
 /// An answer as text, ending in a line break. Vectors say nothing to a person, so each is compared
 /// with that of the `first` input.
@@ -37,25 +38,41 @@ pub fn answer(name: &str, answer: &Answer, first: Option<&[f32]>) -> String {
         }
         Answer::Generate(found) => format!("{name}\n{}\n", found.text),
         Answer::Detect(found) => {
-            let rows = found
-                .boxes
-                .iter()
-                .map(|b| {
-                    let [x1, y1, x2, y2] = b.xyxy.map(|v| format!("{v:.0}"));
-                    vec![format!("{:.3}", b.score), b.label.clone(), x1, y1, x2, y2]
-                })
-                .collect::<Vec<_>>();
-            let none = if rows.is_empty() {
-                "  nothing found\n"
-            } else {
-                ""
+            let rows = found.boxes.iter().map(detection).collect();
+            picture(name, [found.width, found.height], rows)
+        }
+        Answer::Instances(found) => {
+            let row = |b: &Instance| {
+                let area = format!("{} pixels", b.mask.area());
+                detection(&b.detection).into_iter().chain([area]).collect()
             };
-            format!(
-                "{name} {}×{}\n{none}{}",
-                found.width,
-                found.height,
-                table(&rows)
-            )
+            let rows = found.boxes.iter().map(row).collect();
+            picture(name, [found.width, found.height], rows)
+        }
+        Answer::Pose(found) => {
+            let row = |b: &Posed| {
+                let seen = b.keypoints.iter().filter(|k| k[2] >= 0.5).count();
+                let points = format!("{seen} of {} points", b.keypoints.len());
+                detection(&b.detection)
+                    .into_iter()
+                    .chain([points])
+                    .collect()
+            };
+            let rows = found.boxes.iter().map(row).collect();
+            picture(name, [found.width, found.height], rows)
+        }
+        Answer::Obb(found) => {
+            let row = |b: &OrientedDetection| {
+                let angle = format!("{:.0}°", b.angle.to_degrees());
+                detection(&b.detection).into_iter().chain([angle]).collect()
+            };
+            let rows = found.boxes.iter().map(row).collect();
+            picture(name, [found.width, found.height], rows)
+        }
+        Answer::Regions(found) => {
+            let row = |r: &Region| vec![format!("{:.3}", r.share), r.label.clone()];
+            let rows = found.classes.iter().map(row).collect();
+            picture(name, [found.width, found.height], rows)
         }
         Answer::Transcribe(found) => {
             let mut text = format!("{name} {:.1} s\n", found.duration);
@@ -73,6 +90,28 @@ pub fn answer(name: &str, answer: &Answer, first: Option<&[f32]>) -> String {
         }
         _ => format!("{name}\n  {answer:?}\n"),
     }
+}
+
+/// A picture and what is in it.
+fn picture(name: &str, [width, height]: [u32; 2], rows: Vec<Vec<String>>) -> String {
+    let none = if rows.is_empty() {
+        "  nothing found\n"
+    } else {
+        ""
+    };
+    format!("{name} {width}×{height}\n{none}{}", table(&rows))
+}
+
+fn detection(found: &Detection) -> Vec<String> {
+    let [x1, y1, x2, y2] = found.xyxy.map(|v| format!("{v:.0}"));
+    vec![
+        format!("{:.3}", found.score),
+        found.label.clone(),
+        x1,
+        y1,
+        x2,
+        y2,
+    ]
 }
 
 /// Cosine of two vectors, in −1 ..= 1; not a number when they differ in length or one is all zeros.

@@ -11,6 +11,9 @@
 //! | out `masks` | K×1×M×M | f32 | 0 ..= 1 over the box, which the caller pastes; Mask R-CNN alone |
 //!
 //! K is 0 where nothing is found. A picture is scaled to `min_size` and `max_size` inside the graph.
+//!
+//! torchvision guesses how much smaller a map is from the first picture it sees, and guesses wrong where
+//! that is less than 68 pixels high once scaled; here it is what the strides make it.
 
 mod detections;
 mod geometry;

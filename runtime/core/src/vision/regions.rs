@@ -39,6 +39,9 @@ pub struct Regions {
     pub height: u32,
     /// Classes that have pixels, the largest first. Where classes stand alone they may share some.
     pub classes: Vec<Region>,
+    /// Whether each pixel has one class and no more.
+    #[serde(skip)]
+    pub one_is_right: bool,
     /// Where the classes of all pixels were written as a picture, if they were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mask: Option<String>,
@@ -236,6 +239,7 @@ impl SegmentRegions {
             width,
             height,
             classes,
+            one_is_right,
             mask: None,
         }
     }

@@ -42,6 +42,7 @@ pub(super) fn choose(
     let deltas = deltas(net, &x, [width, classes])?;
 
     // A batch for each class, so that each is suppressed on its own.
+    let things = classes.saturating_sub(1);
     let weights = Tensor::f32("bbox_reg_weights", &[4], plan.weights.to_vec());
     let weights = net.constant(weights);
     let (one, end) = (net.i64s(&[1]), net.i64s(&[classes as i64]));
@@ -61,6 +62,7 @@ pub(super) fn choose(
         most: plan.detections,
     };
     let kept = geometry::suppress(net, &corners, &scores, &suppression);
+    let kept = by_proposal(net, &kept, things);
     let kept_scores = net.graph.node("GatherND", &[&scores, &kept], []);
     let [scores, order] = geometry::best(net, &kept_scores, plan.detections);
     let (first, one, places) = (net.index(0), net.index(1), net.i64s(&[0, 2]));
@@ -76,6 +78,19 @@ pub(super) fn choose(
         scores,
         classes,
     })
+}
+
+/// Rows of class, 0 and proposal by proposals and then classes, the order of equal scores.
+fn by_proposal(net: &mut Net<'_>, kept: &str, things: usize) -> String {
+    let (strides, second) = (net.i64s(&[1, 0, things as i64]), net.i64s(&[1]));
+    let graph = &mut net.graph;
+    let places = graph.node("Mul", &[kept, &strides], []);
+    let flat = [("keepdims", 0.into())];
+    let places = graph.node("ReduceSum", &[&places, &second], flat);
+    let count = graph.node("Shape", &[&places], []);
+    let least_first = [("largest", 0.into())];
+    let [_, order]: [String; 2] = graph.node_of("TopK", &[&places, &count], least_first);
+    graph.node("Gather", &[kept, &order], [])
 }
 
 /// Regions to vectors, and their width: two layers (`TwoMLPHead`), or convolutions and a layer

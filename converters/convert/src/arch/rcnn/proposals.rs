@@ -56,7 +56,7 @@ pub(super) fn choose(
     });
     let anchors = anchors(net, picture, [&indices, &numbers, &grids], plan);
     let corners = geometry::decode(net, &deltas, &anchors, &picture.limit);
-    let scores = net.graph.node("Sigmoid", &[&logits], []);
+    let scores = sigmoid(net, &logits);
     let scores = geometry::without_small(net, &corners, &scores, LEAST, None);
 
     // A class for each level: −1 keeps the boxes of others out of it.
@@ -88,6 +88,18 @@ pub(super) fn choose(
     let [_, order] = geometry::best(net, &kept_scores, plan.after);
     let kept = net.graph.node("Gather", &[&kept, &order], []);
     Ok(net.graph.node("Gather", &[&corners, &kept], []))
+}
+
+/// `1 / (1 + e^-x)` step by step as PyTorch computes it. Near 1 scores are equal that logits tell apart,
+/// and equal scores are ordered by their places: a `Sigmoid` of another precision makes other
+/// proposals.
+fn sigmoid(net: &mut Net<'_>, logits: &str) -> String {
+    let one = net.scalar(1.0);
+    let graph = &mut net.graph;
+    let x = graph.node("Neg", &[logits], []);
+    let x = graph.node("Exp", &[&x], []);
+    let x = graph.node("Add", &[&x, &one], []);
+    graph.node("Reciprocal", &[&x], [])
 }
 
 /// The head over one map, and the best of its cells.
