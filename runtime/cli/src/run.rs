@@ -54,8 +54,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let (bundle, pipeline) = open::pipeline(&args.model)?;
     let kind = Kind::of(&bundle)?;
     if let Some(folder) = &args.output {
-        use bevel::TaskName::{Detect, Segment};
-        if !matches!(pipeline.task(), Detect | Segment) {
+        use bevel::TaskName::{Detect, Obb, Pose, Segment};
+        if !matches!(pipeline.task(), Detect | Segment | Pose | Obb) {
             let what = format!(
                 "--output draws what is found in pictures, `{}` finds nothing there; use --json",
                 pipeline.task()
