@@ -33,6 +33,24 @@ pub fn answer(image: &RgbImage, answer: &Answer) -> Option<RgbImage> {
             let all: Vec<_> = found.boxes.iter().map(|b| &b.detection).collect();
             boxes(&mut canvas, &all);
         }
+        Answer::Pose(found) => {
+            let all: Vec<_> = found.boxes.iter().map(|b| &b.detection).collect();
+            boxes(&mut canvas, &all);
+            for posed in &found.boxes {
+                let seen = posed.keypoints.iter().filter(|k| k[2] >= 0.5);
+                let color = color(posed.detection.index);
+                seen.for_each(|&[x, y, _]| dot(&mut canvas, [x, y], color));
+            }
+        }
+        Answer::Obb(found) => {
+            for oriented in found.boxes.iter().rev() {
+                let color = color(oriented.detection.index);
+                let corners = oriented.corners;
+                for (i, from) in corners.into_iter().enumerate() {
+                    stroke(&mut canvas, [from, corners[(i + 1) % 4]], color);
+                }
+            }
+        }
         Answer::Regions(found) => {
             for region in &found.classes {
                 tint(&mut canvas, &region.mask, color(region.index));
@@ -88,6 +106,40 @@ fn tint(canvas: &mut RgbImage, mask: &Mask, color: Rgb<u8>) {
             pixel.0 = [0, 1, 2].map(|c| pixel.0[c] / 2 + color.0[c] / 2);
         }
     });
+}
+
+/// A disc around a point.
+fn dot(canvas: &mut RgbImage, [x, y]: [f32; 2], color: Rgb<u8>) {
+    let radius = (canvas.width().min(canvas.height()) as f32 / 200.0).clamp(1.5, 8.0);
+    let reach = radius.ceil() as i64;
+    for (dx, dy) in (-reach..=reach).flat_map(|dx| (-reach..=reach).map(move |dy| (dx, dy))) {
+        let inside = (dx * dx + dy * dy) as f32 <= radius * radius;
+        let at = [x as i64 + dx, y as i64 + dy].map(u32::try_from);
+        if let ([Ok(x), Ok(y)], true) = (at, inside)
+            && let Some(pixel) = canvas.get_pixel_mut_checked(x, y)
+        {
+            *pixel = color;
+        }
+    }
+}
+
+/// A line between two points, of which those far outside are moved nearer.
+fn stroke(canvas: &mut RgbImage, ends: [[f32; 2]; 2], color: Rgb<u8>) {
+    let far = 2.0 * canvas.width().max(canvas.height()) as f32;
+    let [from, to] = ends.map(|end| end.map(|v| v.clamp(-far, far)));
+    let steps = (to[0] - from[0])
+        .abs()
+        .max((to[1] - from[1]).abs())
+        .ceil()
+        .max(1.0);
+    for step in 0..=steps as u32 {
+        let share = step as f32 / steps;
+        dot(
+            canvas,
+            [0, 1].map(|i| from[i] + (to[i] - from[i]) * share),
+            color,
+        );
+    }
 }
 
 /// A frame, label and score for each detection, the best on top.

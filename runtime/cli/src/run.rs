@@ -55,9 +55,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let (bundle, pipeline) = open::pipeline(&args.model)?;
     let kind = Kind::of(&bundle)?;
     if let Some(folder) = &args.output {
-        use bevel::TaskName::{Detect, Segment, Tensors};
+        use bevel::TaskName::{Detect, Obb, Pose, Segment, Tensors};
         let task = pipeline.task();
-        if !matches!(task, Detect | Segment | Tensors) {
+        if !matches!(task, Detect | Segment | Pose | Obb | Tensors) {
             let what = format!(
                 "--output draws what is found in pictures and keeps tensors, `{task}` has none; \
                  use --json"

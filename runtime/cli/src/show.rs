@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use bevel::vision::{Detection, Instance, Region};
+use bevel::vision::{Detection, Instance, OrientedDetection, Posed, Region};
 use bevel::{Answer, Tensor, TensorData};
 
 /// An answer as text, ending in a line break. Vectors say nothing to a person, so each is compared
@@ -45,6 +45,26 @@ pub fn answer(name: &str, answer: &Answer, first: Option<&[f32]>) -> String {
             let row = |b: &Instance| {
                 let area = format!("{} pixels", b.mask.area());
                 detection(&b.detection).into_iter().chain([area]).collect()
+            };
+            let rows = found.boxes.iter().map(row).collect();
+            picture(name, [found.width, found.height], rows)
+        }
+        Answer::Pose(found) => {
+            let row = |b: &Posed| {
+                let seen = b.keypoints.iter().filter(|k| k[2] >= 0.5).count();
+                let points = format!("{seen} of {} points", b.keypoints.len());
+                detection(&b.detection)
+                    .into_iter()
+                    .chain([points])
+                    .collect()
+            };
+            let rows = found.boxes.iter().map(row).collect();
+            picture(name, [found.width, found.height], rows)
+        }
+        Answer::Obb(found) => {
+            let row = |b: &OrientedDetection| {
+                let angle = format!("{:.0}°", b.angle.to_degrees());
+                detection(&b.detection).into_iter().chain([angle]).collect()
             };
             let rows = found.boxes.iter().map(row).collect();
             picture(name, [found.width, found.height], rows)

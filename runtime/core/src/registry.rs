@@ -45,6 +45,10 @@ pub enum Answer {
     Instances(crate::vision::Instances),
     /// Which pixels show what.
     Regions(crate::vision::Regions),
+    /// Boxes with keypoints, best first.
+    Pose(crate::vision::Poses),
+    /// Boxes of any direction, best first.
+    Obb(crate::vision::Oriented),
     /// Text with times.
     Transcribe(crate::speech::Transcript),
     /// Whatever a graph answers.
@@ -82,6 +86,8 @@ const REGISTRY: &[(TaskName, &str, Open)] = &[
     (TaskName::Generate, "text", crate::text::open_boxed),
     (TaskName::Detect, "image", boxed::<crate::vision::Detect>),
     (TaskName::Segment, "image", crate::vision::open_segmenter),
+    (TaskName::Pose, "image", boxed::<crate::vision::Pose>),
+    (TaskName::Obb, "image", boxed::<crate::vision::Obb>),
     (TaskName::Transcribe, "audio", crate::speech::open_boxed),
     (TaskName::Tensors, "tensors", crate::tensors::open_boxed),
 ];

@@ -92,33 +92,64 @@ impl Boxes {
     pub fn find<'s>(
         &self,
         outputs: &Outputs<'_>,
+        picture: [usize; 2],
+        scratch: &'s mut BoxScratch,
+    ) -> Result<(&'s [Box2d], Fit)> {
+        let (_, fit) = self.candidates(outputs, picture, scratch)?;
+        let BoxScratch {
+            candidates, nms, ..
+        } = scratch;
+        let DetectSpec { iou, max_boxes, .. } = self.spec;
+        Ok((nms.run(candidates, iou, max_boxes), fit))
+    }
+
+    /// The same boxes before any is suppressed, in the order of the predictions.
+    pub fn candidates<'s>(
+        &self,
+        outputs: &Outputs<'_>,
         [at, pictures]: [usize; 2],
         scratch: &'s mut BoxScratch,
     ) -> Result<(&'s [Box2d], Fit)> {
         let BoxScratch {
-            fits,
-            candidates,
-            nms,
-            ..
+            fits, candidates, ..
         } = scratch;
         let Some(fit) = fits.get(at) else {
             return Err(Error::Internal(format!("picture {at} was not prepared")));
         };
-        let DetectSpec {
-            min_score,
-            iou,
-            max_boxes,
-            ..
-        } = self.spec;
+        let min_score = self.spec.min_score;
         self.head
             .candidates(outputs, [at, pictures], min_score, candidates)?;
-        Ok((nms.run(candidates, iou, max_boxes), *fit))
+        Ok((candidates, *fit))
+    }
+
+    /// The overlap above which the weaker of two boxes goes, and how many boxes are answered.
+    pub fn limits(&self) -> (f32, usize) {
+        (self.spec.iou, self.spec.max_boxes)
+    }
+
+    /// What the prediction of a box of picture `at` of `pictures` has for the task.
+    pub fn extra(
+        &self,
+        outputs: &Outputs<'_>,
+        picture: [usize; 2],
+        found: &Box2d,
+    ) -> Result<Vec<f32>> {
+        self.head.extra(outputs, picture, found)
+    }
+
+    /// Width and height of the tensor.
+    pub fn sides(&self) -> [u32; 2] {
+        [self.pixels.spec.width, self.pixels.spec.height]
     }
 
     /// A box as the caller gets it.
     pub fn detection(&self, found: &Box2d, fit: &Fit, image: &ImageView<'_>) -> Detection {
+        self.labelled(found, fit.to_picture(found.xyxy), image)
+    }
+
+    /// The same where `xyxy` in pixels of the picture is its box.
+    pub fn labelled(&self, found: &Box2d, xyxy: [f32; 4], image: &ImageView<'_>) -> Detection {
         let size = [image.width() as f32, image.height() as f32];
-        let xyxy = fit.to_picture(found.xyxy);
         let index = found.class as usize;
         Detection {
             label: self

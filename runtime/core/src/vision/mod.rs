@@ -8,7 +8,10 @@ mod heads;
 mod instances;
 mod load;
 mod mask;
+mod obb;
 mod pixels;
+mod pose;
+mod prototypes;
 mod regions;
 
 pub use bevel_prep::image::{ImageError, ImageView};
@@ -19,6 +22,8 @@ pub use embed::Embed;
 pub use instances::{Instance, Instances, SegmentInstances};
 pub use load::{decode_image, load_image};
 pub use mask::Mask;
+pub use obb::{Obb, Oriented, OrientedDetection};
+pub use pose::{Pose, Posed, Poses};
 pub use regions::{Region, Regions, SegmentRegions};
 
 use crate::bundle::Bundle;

@@ -8,6 +8,8 @@
 //! Logits are brought to the size of the picture by two taps along each axis (PyTorch's `interpolate`,
 //! bilinear without `align_corners`), then each pixel gets its class.
 
+use std::ops::Range;
+
 use bevel_manifest::{Activation, Decode, SemanticSpec, Task as TaskName};
 use bevel_prep::image::{Fit, ImageView, Preprocess};
 use bevel_prep::score::{Rle, sigmoid};
@@ -162,25 +164,32 @@ struct Maps<'a> {
 }
 
 /// Two cells and how much of the second there is.
-type Taps = (usize, usize, f32);
+pub(super) type Taps = (usize, usize, f32);
 
-/// Where the middle of each pixel lies among cells.
-fn taps(pixels: u32, cells: usize, scale: f32, offset: f32) -> Vec<Taps> {
+/// Where the middle of each pixel lies among the cells from `low` to `high`.
+pub(super) fn taps(
+    pixels: Range<u32>,
+    [low, high]: [f32; 2],
+    scale: f32,
+    offset: f32,
+) -> Vec<Taps> {
     let tap = |pixel: u32| {
         let exact = (pixel as f32 + 0.5) * scale + offset - 0.5;
-        let exact = exact.clamp(0.0, (cells - 1) as f32);
+        let exact = exact.max(low).min(high);
         let first = exact as usize;
-        (first, (first + 1).min(cells - 1), exact - first as f32)
+        let second = (first + 1).min(high.ceil() as usize);
+        (first, second, exact - first as f32)
     };
-    (0..pixels).map(tap).collect()
+    pixels.map(tap).collect()
 }
 
 impl SegmentRegions {
     /// Column by column, as masks are written.
     fn regions(&self, maps: &Maps<'_>, fit: &Fit, [height, width]: [u32; 2]) -> Regions {
         let [rows, columns] = maps.size;
-        let across = taps(width, columns, fit.scale[0], fit.offset[0]);
-        let down = taps(height, rows, fit.scale[1], fit.offset[1]);
+        let [right, bottom] = [columns, rows].map(|cells| [0.0, (cells - 1) as f32]);
+        let across = taps(0..width, right, fit.scale[0], fit.offset[0]);
+        let down = taps(0..height, bottom, fit.scale[1], fit.offset[1]);
         let one_is_right = self.spec.activation == Activation::Softmax;
         let mut masks = vec![Rle::new(height, width); maps.classes];
         let mut best = vec![(0usize, f32::NEG_INFINITY); down.len()];

@@ -2,10 +2,12 @@
 
 mod mask;
 mod nms;
+mod oriented;
 mod wer;
 
 pub use mask::{Paste, Rle};
 pub use nms::{Box2d, Nms};
+pub use oriented::{OrientedBox, suppress_oriented};
 pub use wer::{Edits, char_errors, normalize_words, word_errors};
 
 /// Makes logits scores that sum to 1, in place. The largest is subtracted first, so large logits do

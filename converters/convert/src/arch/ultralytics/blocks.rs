@@ -13,7 +13,7 @@ use crate::arch::map::{Filter, Pool};
 type Build = fn(&mut Builder<'_>, &Module<'_>, &Plane) -> Result<Plane, Error>;
 
 /// Names of classes, and what they compute.
-pub(super) const BLOCKS: [(&str, Build); 46] = [
+pub(super) const BLOCKS: [(&str, Build); 45] = [
     ("A2C2f", a2c2f),
     ("AAttn", area_attention),
     ("ABlock", ablock),
@@ -59,7 +59,6 @@ pub(super) const BLOCKS: [(&str, Build); 46] = [
     ("SPPF", sppf),
     ("Sequential", sequence),
     ("Upsample", upsample),
-    ("ZeroPad2d", zeros),
 ];
 
 /// Convolution, batch normalisation (folded already in a fused model), non-linearity.
@@ -290,19 +289,6 @@ fn patches(b: &mut Builder<'_>, m: &Module<'_>, x: &Plane) -> Result<Plane, Erro
     Ok(Plane {
         map: b.net.spread2d(&x.map, &m.name)?,
         size: x.size.map(|n| n.saturating_mul(stride)),
-    })
-}
-
-/// Zeros at the left, right, top and bottom.
-fn zeros(b: &mut Builder<'_>, m: &Module<'_>, x: &Plane) -> Result<Plane, Error> {
-    let [left, right, top, bottom] = m.sizes("padding")?;
-    b.net.graph.set_scope(&m.name);
-    let pads = [0, 0, top, left, 0, 0, bottom, right].map(|n| n as i64);
-    let pads = b.net.i64s(&pads);
-    let [h, w] = x.size;
-    Ok(Plane {
-        map: b.net.with("Pad", &x.map, &[&pads]),
-        size: [h + top + bottom, w + left + right],
     })
 }
 

@@ -79,8 +79,7 @@ impl Head {
         }
         let predictions = outputs.first_f32()?;
         let values = predictions.as_slice().unwrap_or_default();
-        let one = values.len().checked_div(pictures).unwrap_or(0);
-        let picture = values.get(at * one..(at + 1) * one).unwrap_or_default();
+        let picture = share(values, [at, pictures]);
         let shape = predictions.shape();
         let whole = shape.first() == Some(&pictures)
             && match self {
@@ -96,6 +95,30 @@ impl Head {
             ))),
         }
     }
+
+    /// What the prediction that a box of picture `at` of `pictures` was read from has for the task.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the output is not f32.
+    pub fn extra(
+        &self,
+        outputs: &Outputs<'_>,
+        picture: [usize; 2],
+        found: &Box2d,
+    ) -> Result<Vec<f32>> {
+        let Self::Yolo(columns) = self else {
+            return Ok(Vec::new());
+        };
+        let predictions = outputs.first_f32()?;
+        let values = share(predictions.as_slice().unwrap_or_default(), picture);
+        Ok(columns.extra(values, found.prediction as usize))
+    }
+}
+
+/// The values of picture `at` of `pictures`.
+fn share(values: &[f32], [at, pictures]: [usize; 2]) -> &[f32] {
+    let one = values.len().checked_div(pictures).unwrap_or(0);
+    values.get(at * one..(at + 1) * one).unwrap_or_default()
 }
 
 /// `[cx, cy, w, h]` as `[x1, y1, x2, y2]`.

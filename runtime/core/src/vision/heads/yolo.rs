@@ -28,6 +28,13 @@ impl Columns {
         (fits, format!("N×{}×A", self.rows()))
     }
 
+    /// What a prediction of a picture has for the task.
+    pub fn extra(&self, picture: &[f32], prediction: usize) -> Vec<f32> {
+        let columns = picture.len() / self.rows();
+        let row = |row: usize| picture.get(row * columns + prediction).copied();
+        (4 + self.classes..self.rows()).filter_map(row).collect()
+    }
+
     /// One box a prediction, of its best class, where that scores at least `min_score`: what
     /// `predict` of Ultralytics answers. `false` where `shape` is another.
     pub fn candidates(
