@@ -260,3 +260,6 @@ fn pad(node: &NodeProto, inputs: &Constants<'_>, limit: usize) -> Option<Tensor>
     }
     Some(Tensor::new("", a.dtype, &dims, data.into()))
 }
+
+#[cfg(test)]
+mod tests;

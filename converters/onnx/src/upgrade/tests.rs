@@ -44,7 +44,7 @@ fn of(version: i64, node: NodeProto) -> Graph {
     graph.input("x", DType::F32, dims);
     graph.initializer(Tensor::f32("w", &[4], vec![1.0, 1.0, 2.0, 0.5]));
     graph.nodes.push(node);
-    graph.output("y", "y", DType::F32, [Dim::Unknown; 4]);
+    graph.output("y", "y", DType::F32, vec![Dim::Unknown; 4]);
     graph.opsets.insert(String::new(), version);
     graph
 }
