@@ -47,11 +47,13 @@ impl Net {
     fn floats(&mut self, dims: &[usize], offset: f32) -> String {
         let count = dims.iter().product();
         let values = (0..count).map(|_| self.lot.number() + offset).collect();
-        self.graph.initializer(bevel_onnx::Tensor::f32("f", dims, values))
+        self.graph
+            .initializer(bevel_onnx::Tensor::f32("f", dims, values))
     }
 
     fn ints(&mut self, values: &[i64]) -> String {
-        self.graph.initializer(bevel_onnx::Tensor::i64s("i", values))
+        self.graph
+            .initializer(bevel_onnx::Tensor::i64s("i", values))
     }
 
     fn any(&mut self) -> String {
@@ -61,7 +63,12 @@ impl Net {
         self.values[last.saturating_sub(back)].clone()
     }
 
-    fn op<const A: usize>(&mut self, op: &str, inputs: &[&str], attributes: [(&str, Attribute); A]) -> String {
+    fn op<const A: usize>(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        attributes: [(&str, Attribute); A],
+    ) -> String {
         self.graph.node(op, inputs, attributes)
     }
 
@@ -71,7 +78,10 @@ impl Net {
         let scalars = [1.0, 0.0, 2.0, -0.5];
         let y = match self.lot.below(17) {
             0 => {
-                let (w, b) = (self.floats(&[CHANNELS, CHANNELS, 3, 3], 0.0), self.floats(&[CHANNELS], 0.0));
+                let (w, b) = (
+                    self.floats(&[CHANNELS, CHANNELS, 3, 3], 0.0),
+                    self.floats(&[CHANNELS], 0.0),
+                );
                 self.op("Conv", &[&x, &w, &b], [("pads", [1, 1, 1, 1].into())])
             }
             1 => {
@@ -84,7 +94,8 @@ impl Net {
                 self.op("BatchNormalization", &[&x, s, b, m, v], [])
             }
             3 => {
-                let shapes: [&[usize]; 5] = [&[], &[1], &[CHANNELS, 1, 1], &[SIDE], &[1, CHANNELS, 1, 1]];
+                let shapes: [&[usize]; 5] =
+                    [&[], &[1], &[CHANNELS, 1, 1], &[SIDE], &[1, CHANNELS, 1, 1]];
                 let shape = shapes[self.lot.below(5)];
                 let c = self.floats(shape, 1.5);
                 let op = ["Mul", "Add", "Sub", "Div"][self.lot.below(4)];
@@ -95,7 +106,9 @@ impl Net {
             }
             4 => {
                 let value = scalars[self.lot.below(4)];
-                let c = self.graph.initializer(bevel_onnx::Tensor::scalar("c", value));
+                let c = self
+                    .graph
+                    .initializer(bevel_onnx::Tensor::scalar("c", value));
                 let op = ["Mul", "Add", "Sub"][self.lot.below(3)];
                 self.op(op, &[&x, &c], [])
             }
@@ -126,7 +139,9 @@ impl Net {
             8 => {
                 let half = CHANNELS as i64 / 2;
                 let parts = self.ints(&[half, half]);
-                let [a, b] = self.graph.node_of("Split", &[&x, &parts], [("axis", 1.into())]);
+                let [a, b] = self
+                    .graph
+                    .node_of("Split", &[&x, &parts], [("axis", 1.into())]);
                 let inner = self.op("Concat", &[&b], [("axis", 1.into())]);
                 self.op("Concat", &[&inner, &a], [("axis", (-3).into())])
             }
@@ -160,7 +175,11 @@ impl Net {
             }
             14 => {
                 let one = self.op("Cast", &[&x], [("to", i64::from(DType::F64.code()).into())]);
-                self.op("Cast", &[&one], [("to", i64::from(DType::F32.code()).into())])
+                self.op(
+                    "Cast",
+                    &[&one],
+                    [("to", i64::from(DType::F32.code()).into())],
+                )
             }
             15 => {
                 let (a, b) = (self.floats(&[SIDE], 0.0), self.floats(&[SIDE, 1], 0.0));
