@@ -56,7 +56,10 @@ impl Graph {
         let refused = [
             (proto.node.is_empty(), "no nodes"),
             (model.opset_import.is_empty(), "no operator set"),
-            (functions, "model-local functions"),
+            (
+                functions,
+                "model-local functions (onnx.inliner.inline_local_functions takes them out)",
+            ),
             (training, "training information"),
             (!proto.sparse_initializer.is_empty(), "sparse initializers"),
         ];
