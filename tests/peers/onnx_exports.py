@@ -4,6 +4,7 @@ of them: the reference for the number of nodes. `check` converts each with Bevel
 
     onnx_exports.py make FOLDER [--only NAME]…
     onnx_exports.py check FOLDER --bevel target/release/bevel [--only NAME]…
+    onnx_exports.py shapes FOLDER --bevel target/release/examples/shapes [--only NAME]…    (cargo build --example shapes)
 """
 
 import os
@@ -269,6 +270,35 @@ def check(args) -> int:
     return bad
 
 
+def shapes(args) -> int:
+    """Shapes that both know and differ in are wrong; counts how many values each knows in full."""
+    import onnx
+
+    bad = 0
+    for path in sorted(args.folder.glob("*.onnx")):
+        if path.name.endswith(".sim.onnx") or (args.only and not any(path.name.startswith(o) for o in args.only)):
+            continue
+        upgraded = args.folder / "upgraded.onnx"
+        run = subprocess.run([args.bevel, path, upgraded], capture_output=True, text=True, check=True)
+        ours = {line.split(" ")[0]: line.split(" ")[1:] for line in run.stdout.splitlines()}
+        model = onnx.shape_inference.infer_shapes(onnx.load(str(upgraded)), data_prop=True)
+        theirs = {}
+        for value in [*model.graph.value_info, *model.graph.output]:
+            if value.type.tensor_type.HasField("shape"):
+                theirs[value.name] = [d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim]
+        known = lambda dims: all(str(d).isdigit() for d in dims)
+        wrong = []
+        for name in ours.keys() & theirs.keys():
+            pairs = zip(ours[name], theirs[name])
+            if len(ours[name]) != len(theirs[name]) or any(a.isdigit() and b is not None and int(a) != b for a, b in pairs):
+                wrong.append((name, ours[name], theirs[name]))
+        names = {output for node in model.graph.node for output in node.output}
+        a, b = (sum(name in names and known(dims) for name, dims in of.items()) for of in (ours, theirs))
+        print(f"{path.name}: {len(names)} values, known in full: bevel {a}, onnx {b}; different {len(wrong)} {wrong[:3]}", flush=True)
+        bad += len(wrong)
+    return bad
+
+
 def ratio(a, b, feeds, rounds: int = 15) -> float:
     """Median time of a by that of b, in turn."""
     spent = ([], [])
@@ -283,18 +313,19 @@ def ratio(a, b, feeds, rounds: int = 15) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     jobs = parser.add_subparsers(dest="job", required=True)
-    for name in ("make", "check"):
+    for name in ("make", "check", "shapes"):
         job = jobs.add_parser(name)
         job.add_argument("folder", type=Path)
         job.add_argument("--only", action="append")
-        if name == "check":
+        if name != "make":
             job.add_argument("--bevel", type=Path, required=True)
+        if name == "check":
             job.add_argument("--time", action="store_true")
     args = parser.parse_args()
     if args.job == "make":
         make(args)
         return 0
-    return check(args)
+    return {"check": check, "shapes": shapes}[args.job](args)
 
 
 if __name__ == "__main__":

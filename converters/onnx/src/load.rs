@@ -56,7 +56,10 @@ impl Graph {
         let refused = [
             (proto.node.is_empty(), "no nodes"),
             (model.opset_import.is_empty(), "no operator set"),
-            (functions, "model-local functions"),
+            (
+                functions,
+                "model-local functions (onnx.inliner.inline_local_functions takes them out)",
+            ),
             (training, "training information"),
             (!proto.sparse_initializer.is_empty(), "sparse initializers"),
         ];
@@ -374,6 +377,49 @@ mod tests {
         assert_eq!(&floats[..], [1.0f32, 2.0].map(f32::to_le_bytes).concat());
         let halves = of(DType::F16, |p| p.int32_data = vec![0x3c00, 0xc000]);
         assert_eq!(&halves[..], [0, 0x3c, 0, 0xc0]);
+    }
+
+    #[test]
+    fn hostile_graphs_are_errors() {
+        // Bodies in bodies, deeper than any stack should go.
+        let mut deep = graph();
+        for _ in 0..200 {
+            let mut outer = graph();
+            let mut node = NodeProto::new("If", &["x"], &["z"], []);
+            node.set("then_branch", crate::Attribute::Graph(deep));
+            outer.nodes.push(node);
+            deep = outer;
+        }
+        let mut circle = graph();
+        let last = circle.nodes.last().unwrap().output[0].clone();
+        circle.nodes[0].input[0] = last;
+        let mut unknown = ModelProto {
+            graph: Some(graph().to_proto()),
+            ..ModelProto::default()
+        };
+        unknown.opset_import.push(Default::default());
+        let tensor = &mut unknown.graph.as_mut().unwrap().initializer[0];
+        tensor.data_type = Some(99);
+        let mut huge = unknown.clone();
+        let tensor = &mut huge.graph.as_mut().unwrap().initializer[0];
+        tensor.data_type = Some(DType::F32.code());
+        tensor.dims = vec![i64::MAX, i64::MAX];
+        let bytes = |graph: Graph| {
+            let mut model = huge.clone();
+            model.graph = Some(graph.to_proto());
+            model.encode_to_vec()
+        };
+        let cases = [
+            ("deep", bytes(deep), "not an ONNX model"),
+            ("circle", bytes(circle), "earlier node defines"),
+            ("type", unknown.encode_to_vec(), "of type 99"),
+            ("dims", huge.encode_to_vec(), "needs"),
+        ];
+        for (name, bytes, says) in cases {
+            let path = Path::new("/nowhere/model.onnx");
+            let error = Graph::from_bytes(path, Bytes::from(bytes)).unwrap_err();
+            assert!(error.to_string().contains(says), "{name}: {error}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ const PATH: &str = "/dev/null/checkpoint";
 /// How many values of an object are looked at: it may contain itself.
 const VALUES: usize = 10_000;
 
-/// Opens a checkpoint and reads every tensor. Errors are fine; panics, leaks, hangs and memory that
+/// Opens a checkpoint and reads every tensor; a graph is converted as well. Errors are fine; panics, leaks, hangs and memory that
 /// grows beyond the input are not.
 pub fn read(data: &[u8]) {
     let Ok(checkpoint) = Checkpoint::from_bytes(Path::new(PATH), Bytes::copy_from_slice(data))
@@ -22,6 +22,13 @@ pub fn read(data: &[u8]) {
     for name in checkpoint.names() {
         let _ = checkpoint.bytes(name);
         let _ = checkpoint.f32(name);
+    }
+    if let Some(graph) = checkpoint.graph() {
+        let mut graph = graph.clone();
+        if graph.upgrade().is_ok() {
+            graph.simplify();
+            let _ = graph.check();
+        }
     }
     let mut values: Vec<Value<'_>> = checkpoint.object().into_iter().collect();
     for _ in 0..VALUES {

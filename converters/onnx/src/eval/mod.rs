@@ -119,12 +119,9 @@ fn calculate(node: &NodeProto, inputs: &Constants<'_>, limit: usize) -> Option<T
                 "Clip" => arithmetic::clip(node, &inputs.0, limit),
                 "CumSum" => reduce::cumulate(node, a, inputs),
                 "NonZero" => reduce::non_zero(a),
-                "Sum" | "Max" | "Min" => {
-                    let rest = (1..node.input.len()).try_fold(a.clone(), |sum, place| {
-                        arithmetic::binary(op, &sum, inputs.at(place)?, limit)
-                    });
-                    rest
-                }
+                "Sum" | "Max" | "Min" => (1..node.input.len()).try_fold(a.clone(), |sum, place| {
+                    arithmetic::binary(op, &sum, inputs.at(place)?, limit)
+                }),
                 _ if op.starts_with("Reduce") => reduce::reduce(node, a, inputs),
                 "Mod" if node.int("fmod") == Some(1) => None,
                 _ => match node.input.len() {
@@ -260,3 +257,6 @@ fn pad(node: &NodeProto, inputs: &Constants<'_>, limit: usize) -> Option<Tensor>
     }
     Some(Tensor::new("", a.dtype, &dims, data.into()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -104,7 +104,7 @@ pub(super) fn cumulate(node: &NodeProto, a: &Tensor, inputs: &Constants<'_>) -> 
     };
     let step = strides(&a.dims)[axis];
     for i in 0..values.len() {
-        if i / step % a.dims[axis] > 0 {
+        if !(i / step).is_multiple_of(a.dims[axis]) {
             values[i] = values[i].wrapping_add(values[i - step]);
         }
     }

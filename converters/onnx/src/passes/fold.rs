@@ -66,9 +66,7 @@ fn calculated(node: &NodeProto, view: &View<'_>) -> Option<Vec<crate::Tensor>> {
             name => view.constant(name).map(Some),
         })
         .collect::<Option<_>>()?;
-    if inputs.iter().flatten().next().is_none() {
-        return None;
-    }
+    inputs.iter().flatten().next()?;
     let read: usize = inputs.iter().flatten().map(|t| t.data.len()).sum();
     let most = match grows(node) {
         true => GROWN_BYTES,

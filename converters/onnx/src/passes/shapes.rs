@@ -5,7 +5,8 @@
 //! | `Reshape(x, s)`, all of `s` known from shapes but one size | `Reshape(x, [a, b, −1])` |
 //! | `Reshape(x, s)`, sizes of `s` that are those of `x` at the same place | 0 there |
 //!
-//! Limit: −1 beside a size that is not fixed would fail where that size is zero, so it is not written.
+//! Limit: −1 beside a size that is not fixed would fail where that size is zero, so it is not written for
+//! a size that was calculated.
 
 use super::{Rewrite, View};
 use crate::proto::NodeProto;
@@ -35,11 +36,11 @@ pub(super) fn rule(node: &NodeProto, view: &View<'_>) -> Option<Rewrite> {
 
 fn said(elements: &[Element], x: Option<&[Dim]>, copies: bool) -> Option<Vec<i64>> {
     let mut said = Vec::new();
-    let (mut open, mut copied) = (0, false);
+    let (mut open, mut left, mut copied) = (0, false, false);
     for (i, element) in elements.iter().enumerate() {
         said.push(match element {
             Element::Known(size) => {
-                open += usize::from(*size == -1);
+                left |= *size == -1;
                 copied |= *size == 0;
                 *size
             }
@@ -53,5 +54,6 @@ fn said(elements: &[Element], x: Option<&[Dim]>, copies: bool) -> Option<Vec<i64
             }
         });
     }
-    (open == 0 || open == 1 && !copied).then_some(said)
+    // A −1 that was there means what it did.
+    (open == 0 || open == 1 && !left && !copied).then_some(said)
 }

@@ -179,12 +179,12 @@ impl Walk<'_, '_> {
                 None => self.keep(node, &mut kept),
                 Some((pass, rewrite)) => {
                     patience -= 1;
-                    match self.apply(node, rewrite, outputs, &mut kept) {
-                        Ok(new) => {
+                    match self.apply(&node, rewrite, outputs, &mut kept) {
+                        Some(new) => {
                             self.found[pass] += 1;
                             waiting.extend(new.into_iter().rev());
                         }
-                        Err(node) => self.keep(node, &mut kept),
+                        None => self.keep(node, &mut kept),
                     }
                 }
             }
@@ -217,18 +217,17 @@ impl Walk<'_, '_> {
         kept.push(node);
     }
 
-    /// Does what a rule wants. Answers the nodes that take the place, or the old one where it cannot be
-    /// done.
+    /// Does what a rule wants. Answers the nodes that take the place; `None` where it cannot be done.
     fn apply(
         &mut self,
-        node: NodeProto,
+        node: &NodeProto,
         rewrite: Rewrite,
         outputs: &HashSet<String>,
         kept: &mut [NodeProto],
-    ) -> Result<Vec<NodeProto>, NodeProto> {
+    ) -> Option<Vec<NodeProto>> {
         match rewrite {
             Rewrite::Replace(nodes, constants) => {
-                self.view.read(&node, -1);
+                self.view.read(node, -1);
                 for new in &nodes {
                     self.view.read(new, 1);
                 }
@@ -236,19 +235,19 @@ impl Walk<'_, '_> {
                     self.view.facts.add_constant(&tensor);
                     self.constants.push(tensor);
                 }
-                Ok(nodes)
+                Some(nodes)
             }
             Rewrite::Constants(tensors) => {
                 // A body may not answer a value from outside.
                 if self.depth > 0 && node.output.iter().any(|value| outputs.contains(value)) {
-                    return Err(node);
+                    return None;
                 }
-                self.view.read(&node, -1);
+                self.view.read(node, -1);
                 for tensor in tensors.into_iter().filter(|t| !t.name.is_empty()) {
                     self.view.facts.add_constant(&tensor);
                     self.constants.push(tensor);
                 }
-                Ok(Vec::new())
+                Some(Vec::new())
             }
             Rewrite::Forward(value) => self.forward(node, value, outputs, kept),
         }
@@ -256,24 +255,22 @@ impl Walk<'_, '_> {
 
     fn forward(
         &mut self,
-        node: NodeProto,
+        node: &NodeProto,
         mut value: String,
         outputs: &HashSet<String>,
         kept: &mut [NodeProto],
-    ) -> Result<Vec<NodeProto>, NodeProto> {
+    ) -> Option<Vec<NodeProto>> {
         settle(&mut value, &self.renamed);
         let result = node.result().to_owned();
         if value == result || result.is_empty() {
-            return Err(node);
+            return None;
         }
         let (old, new) = match outputs.contains(&result) {
             false => (result, value),
             // An output keeps its name, so what makes the value takes it.
             true => {
                 let maker = kept.iter_mut().rev().find(|n| n.output.contains(&value));
-                let Some(maker) = maker.filter(|_| !outputs.contains(&value)) else {
-                    return Err(node);
-                };
+                let maker = maker.filter(|_| !outputs.contains(&value))?;
                 for output in maker.output.iter_mut().filter(|o| **o == value) {
                     result.clone_into(output);
                 }
@@ -285,10 +282,10 @@ impl Walk<'_, '_> {
                 (value, result)
             }
         };
-        self.view.read(&node, -1);
+        self.view.read(node, -1);
         let moved = self.view.readers.remove(&old).unwrap_or(0);
         *self.view.readers.entry(new.clone()).or_insert(0) += moved;
         self.renamed.insert(old, new);
-        Ok(Vec::new())
+        Some(Vec::new())
     }
 }

@@ -4,6 +4,10 @@
 //! (types, negative axes, a new attribute whose default is what was) is listed in [`SAME`], so that a
 //! test can hold both against the changelog of ONNX, `testdata/changelog.txt`: nothing in between is
 //! forgotten.
+//!
+//! One thing that stays the same by its specification does not in ONNX Runtime 1.28: an `AveragePool`
+//! that rounds up and counts padding divides windows beyond the edge by the whole window before
+//! version 19, and by what is inside from then on, which is what PyTorch does and what is right.
 
 mod steps;
 
