@@ -250,7 +250,7 @@ mod tests {
                 std::fs::write(folder.path().join("config.json"), config).unwrap();
             }
             let source = Source::open(folder.path()).unwrap();
-            assert_eq!(families(&source, &FAMILIES), case.nearest, "{}", case.name);
+            assert_eq!(families(&source, FAMILIES), case.nearest, "{}", case.name);
         }
     }
 }
