@@ -5,7 +5,7 @@ what `predict` of ultralytics finds with them. Run with the folder of coco-mini'
     python make.py ../../../../shared/data/vision/coco-mini/images
 
 The picture is cut so that the letterbox moves and does not scale it: decoders of pictures differ by a level, and this is about
-everything behind them. `resized` is the whole picture through the detector. Made with ultralytics 8.4.190 and torch 2.15.0; masks
+everything behind them. Made with ultralytics 8.4.190 and torch 2.15.0; masks
 with `retina_masks`. The models are of our own making, so nothing of ultralytics' is in the files but class names.
 """
 
@@ -126,8 +126,6 @@ def main() -> None:
     for seed, task in enumerate(HEADS, 5):
         path = save(model(task, seed, pixels), task)
         expected[task] = predict(path, np.asarray(picture), task)
-        if task == "detect":
-            expected["resized"] = predict(path, np.asarray(whole), task)
     for name, found in expected.items():
         print(name, len(found["scores"]), found["scores"][:3])
     (HERE / "expected.json").write_text(json.dumps(expected) + "\n")
