@@ -223,7 +223,7 @@ pub(super) fn torchvision_parts(weights: &Weights<'_>, name: &str) -> Vec<Part> 
             // The last convolution of MobileNet v2 is not in a sequence of its own.
             let norm = format!("{name}.{}", i + 1);
             let alone = has(format!("{part}.weight")) && has(format!("{norm}.running_mean"));
-            alone.then(|| Part::Conv([part, norm]))
+            alone.then_some(Part::Conv([part, norm]))
         }
     };
     (0..).map_while(part).collect()

@@ -198,7 +198,7 @@ fn trunk(net: &mut Net<'_>, pixels: &Map, names: &Names, style: &Style) -> Resul
                 (_, 0) => 2,
                 _ => 1,
             };
-            net.graph.set_scope(&format!("stage{stage}.block{block}"));
+            net.graph.set_scope(format!("stage{stage}.block{block}"));
             x = residual(net, &x, names, style, [stage, block, stride])?;
         }
         stages.push(x.clone());
