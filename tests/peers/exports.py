@@ -259,6 +259,8 @@ def ratio(ours: Path, theirs: Path, feed: dict, runs: int) -> tuple[float, float
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = 2
+    # Threads that spin behind a run would take the processors from the other session's.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     sessions = [ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]) for path in (ours, theirs)]
     times: list[list[float]] = [[], []]
     for run in range(runs + 2):

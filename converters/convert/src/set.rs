@@ -37,7 +37,6 @@ impl Set {
     ///
     /// # Errors
     /// [`Error::Request`] for anything else.
-    #[allow(dead_code, reason = "for `image_size` of the vision families")]
     pub fn size(&self, key: &'static str) -> Result<Option<usize>, Error> {
         let Some(text) = self.text(key) else {
             return Ok(None);
@@ -50,24 +49,24 @@ impl Set {
         }
     }
 
-    /// Height and width in pixels: `480x640`, or one number for both.
+    /// Height and width in pixels, multiples of `step`: `480x640`, or one number for both.
     ///
     /// # Errors
     /// [`Error::Request`] for anything else.
-    pub fn sides(&self, key: &'static str) -> Result<Option<[usize; 2]>, Error> {
+    pub fn sides(&self, key: &'static str, step: usize) -> Result<Option<[usize; 2]>, Error> {
         let Some(text) = self.text(key) else {
             return Ok(None);
         };
         let (height, width) = text.split_once('x').unwrap_or((text, text));
         let side = |text: &str| match text.parse() {
-            Ok(side @ 1..=MAX_SIDE) => Some(side),
+            Ok(side @ 1..=MAX_SIDE) if side.is_multiple_of(step) => Some(side),
             _ => None,
         };
         match side(height).zip(side(width)) {
             Some((height, width)) => Ok(Some([height, width])),
             None => Err(Error::Request(format!(
-                "--set {key}={text}: expected pixels from 1 to {MAX_SIDE}, such as 640, or a height \
-                 and a width, such as 480x640"
+                "--set {key}={text}: expected one number of pixels, or a height and a width such as \
+                 480x640, multiples of {step} up to {MAX_SIDE}"
             ))),
         }
     }

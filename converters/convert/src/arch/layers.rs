@@ -83,7 +83,6 @@ impl<'a> Net<'a> {
     }
 
     /// A list of f32, shared.
-    #[allow(dead_code)]
     pub fn f32s(&mut self, elements: &[f32]) -> String {
         let key = format!("f32{elements:?}").replace(' ', "");
         self.constant(Tensor::f32(key, &[elements.len()], elements.to_vec()))

@@ -180,8 +180,6 @@ static FAMILIES: &[Family] = &[
     mobilenet::V2,
     mobilenet::V3,
     moonshine::FAMILY,
-    moonshine::FAMILY,
-    mpnet::FAMILY,
     mpnet::FAMILY,
     neumf::FAMILY,
     rcnn::FASTER,
@@ -233,5 +231,20 @@ fn describe(source: &Source) -> String {
         (Some(spec), _) => format!("{} {} of CTranslate2", spec.name, spec.revision),
         (None, Some(model_type)) => format!("model_type `{model_type}` in config.json"),
         (None, None) => "no model_type in config.json beside it".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::FAMILIES;
+
+    #[test]
+    fn each_family_is_listed_once_and_by_its_own_name() {
+        let mut names = BTreeSet::new();
+        for family in FAMILIES {
+            assert!(names.insert(family.name), "{} is there twice", family.name);
+        }
     }
 }

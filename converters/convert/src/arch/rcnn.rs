@@ -63,7 +63,7 @@ pub(super) const MASK: Family = Family {
 };
 
 /// The largest picture that the bundle takes; the graph scales it down anyway.
-const LARGEST: u32 = 16384;
+const LARGEST: u32 = 8192;
 
 /// A pixel belongs to a mask from here on, as torchvision's documentation has it.
 const MIN_MASK: f32 = 0.5;

@@ -16,8 +16,8 @@ use bevel_manifest::{
     SemanticSpec, Task,
 };
 use bevel_onnx::{DType, Dim, Graph};
-use serde_json::Value;
 
+use super::image;
 use super::layers::{Activation, Net};
 use super::map::{Conv2d, Map, Pool};
 use super::{Built, Family, model};
@@ -47,9 +47,6 @@ const EPSILON: f64 = 1e-5;
 
 /// The sides of pictures in pixels unless something says otherwise.
 const USUAL_SIDE: usize = 256;
-
-/// Beyond this a length in pixels is a mistake.
-const MAX_SIDE: usize = 16384;
 
 /// A pixel belongs to a class that stands alone from here on.
 const MIN_MASK: f32 = 0.5;
@@ -127,33 +124,19 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     })
 }
 
-/// Height and width of pictures: `image_size`, one number or two.
+/// Height and width of pictures: what the user set, or a square that config.json asks for.
 fn size(source: &Source, depth: usize) -> Result<[usize; 2], Error> {
-    let config = source.config.as_ref();
-    let written = config.and_then(|config| config.get("image_size"));
-    let text = match (source.set.text("image_size"), written) {
-        (Some(text), _) => text.to_owned(),
-        (None, Some(Value::Array(sides))) => {
-            let sides: Vec<_> = sides.iter().map(Value::to_string).collect();
-            sides.join("x")
-        }
-        (None, Some(side)) => side.to_string(),
-        (None, None) => return Ok([USUAL_SIDE.next_multiple_of(1 << depth.min(12)); 2]),
-    };
-    let (height, width) = text.split_once('x').unwrap_or((&text, &text));
-    let multiple = 1 << depth.min(12);
-    let side = |text: &str| {
-        let side = text.parse().ok();
-        side.filter(|side: &usize| *side <= MAX_SIDE && *side > 0 && side.is_multiple_of(multiple))
-    };
-    match (side(height), side(width)) {
-        (Some(height), Some(width)) => Ok([height, width]),
-        _ => Err(Error::Request(format!(
-            "image_size {text}: expected a height and a width in pixels, multiples of {multiple}, \
-             such as --set image_size={}x{}",
-            USUAL_SIDE.next_multiple_of(multiple),
-            (2 * USUAL_SIDE).next_multiple_of(multiple)
-        ))),
+    let step = 1 << depth.min(12);
+    if let Some(size) = source.set.sides("image_size", step)? {
+        return Ok(size);
+    }
+    match image::configured_side(source)? {
+        None => Ok([USUAL_SIDE.next_multiple_of(step); 2]),
+        Some(side) if side.is_multiple_of(step) => Ok([side; 2]),
+        Some(side) => Err(Error::SideFile {
+            path: source.path("config.json"),
+            what: format!("`image_size` is {side}, expected a multiple of {step}"),
+        }),
     }
 }
 

@@ -106,13 +106,8 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
 /// Nano and tiny are trained on smaller pictures than the rest.
 fn image_size(source: &Source, weights: &Weights<'_>) -> Result<[usize; 2], Error> {
     let step = STRIDES[2] as usize;
-    if let Some([h, w]) = source.set.sides("image_size")? {
-        if !h.is_multiple_of(step) || !w.is_multiple_of(step) {
-            return Err(Error::Request(format!(
-                "--set image_size={h}x{w}: sides of {NAME} are multiples of {step}"
-            )));
-        }
-        return Ok([h, w]);
+    if let Some(size) = source.set.sides("image_size", step)? {
+        return Ok(size);
     }
     let stem = weights.shape("backbone.backbone.stem.conv.conv.weight");
     let width = stem.and_then(|shape| shape.first().copied()).unwrap_or(0);

@@ -28,13 +28,7 @@ pub(super) fn image_size(
         true => 1,
         false => coarsest(model),
     };
-    if let Some(size) = source.set.sides("image_size")? {
-        if size.iter().any(|side| !side.is_multiple_of(step)) {
-            let [h, w] = size;
-            return Err(Error::Request(format!(
-                "--set image_size={h}x{w}: sides of this model are multiples of {step}"
-            )));
-        }
+    if let Some(size) = source.set.sides("image_size", step)? {
         return Ok(size);
     }
     let trained = trained_size(source, model).unwrap_or([SIZES[usize::from(classifier)]; 2]);
