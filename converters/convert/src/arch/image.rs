@@ -102,27 +102,51 @@ pub(super) fn input(
     })
 }
 
-/// `image_size` of `config.json`: a number, or two that are the same.
+/// Height and width under `image_size` of `config.json`: one number for both, or two.
 ///
 /// # Errors
-/// [`Error::SideFile`] for what is no side of a square.
-pub(super) fn configured_side(source: &Source) -> Result<Option<usize>, Error> {
+/// [`Error::SideFile`] for anything else.
+pub(super) fn configured_size(source: &Source) -> Result<Option<[usize; 2]>, Error> {
     let config = source.config.as_ref();
     let value = config.and_then(|config| config.get("image_size"));
     let Some(value) = value.filter(|value| !value.is_null()) else {
         return Ok(None);
     };
-    let side = match value.as_array().map(Vec::as_slice) {
-        Some([height, width]) if height == width => height.as_u64(),
+    let side = |value: &Value| value.as_u64().filter(|side| (1..=MAX_SIDE).contains(side));
+    let sides = match value.as_array().map(Vec::as_slice) {
+        Some([height, width]) => side(height).zip(side(width)),
         Some(_) => None,
-        None => value.as_u64(),
+        None => side(value).map(|side| (side, side)),
     };
-    match side {
-        Some(side @ 1..=MAX_SIDE) => Ok(Some(side as usize)),
-        _ => Err(Error::SideFile {
-            path: source.path("config.json"),
-            what: format!("`image_size` is {value}, expected the side of a square in pixels"),
-        }),
+    match sides {
+        Some((height, width)) => Ok(Some([height as usize, width as usize])),
+        None => Err(no_size(
+            source,
+            value,
+            "a length in pixels, or a height and a width",
+        )),
+    }
+}
+
+/// The same where pictures are squares.
+///
+/// # Errors
+/// [`Error::SideFile`] for what is no side of a square.
+pub(super) fn configured_side(source: &Source) -> Result<Option<usize>, Error> {
+    match configured_size(source)? {
+        None => Ok(None),
+        Some([height, width]) if height == width => Ok(Some(height)),
+        Some([height, width]) => {
+            let found = format!("[{height}, {width}]");
+            Err(no_size(source, found, "the side of a square in pixels"))
+        }
+    }
+}
+
+fn no_size(source: &Source, found: impl std::fmt::Display, expected: &str) -> Error {
+    Error::SideFile {
+        path: source.path("config.json"),
+        what: format!("`image_size` is {found}, expected {expected}"),
     }
 }
 

@@ -124,18 +124,18 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     })
 }
 
-/// Height and width of pictures: what the user set, or a square that config.json asks for.
+/// Height and width of pictures: what the user set, or what config.json says.
 fn size(source: &Source, depth: usize) -> Result<[usize; 2], Error> {
     let step = 1 << depth.min(12);
     if let Some(size) = source.set.sides("image_size", step)? {
         return Ok(size);
     }
-    match image::configured_side(source)? {
+    match image::configured_size(source)? {
         None => Ok([USUAL_SIDE.next_multiple_of(step); 2]),
-        Some(side) if side.is_multiple_of(step) => Ok([side; 2]),
-        Some(side) => Err(Error::SideFile {
+        Some(size) if size.iter().all(|side| side.is_multiple_of(step)) => Ok(size),
+        Some([height, width]) => Err(Error::SideFile {
             path: source.path("config.json"),
-            what: format!("`image_size` is {side}, expected a multiple of {step}"),
+            what: format!("`image_size` is {height}×{width}, expected multiples of {step}"),
         }),
     }
 }
