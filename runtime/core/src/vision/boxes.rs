@@ -27,7 +27,7 @@ pub struct Detection {
 }
 
 /// Pictures in, boxes of each out, as `[input]` and the boxes of `[decode]` say.
-pub(super) struct Boxes {
+pub struct Boxes {
     pixels: Pixels,
     spec: DetectSpec,
     labels: Vec<String>,

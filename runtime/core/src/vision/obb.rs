@@ -6,32 +6,20 @@
 //! | the graph's first output | N×(4+C+1)×A | f32 | boxes, scores, and the angle in radians |
 
 use bevel_manifest::{Decode, Task as TaskName};
-use bevel_prep::image::{Fit, ImageView};
+use bevel_prep::image::Fit;
 use bevel_prep::score::{Box2d, OrientedBox, suppress_oriented};
 use serde::Serialize;
 
-use crate::bundle::Bundle;
-use crate::error::{Error, Result};
-use crate::pipeline::{Options, Outputs, Slots, Task};
-use crate::registry::{Answer, Sample};
-use crate::session::Session;
+use crate::error::Result;
+use crate::registry::Answer;
 use crate::vision::boxes::{BoxScratch, Boxes, Detection};
+use crate::vision::found::{Find, Found, NotThis, Picture, Thing};
 
 /// Pictures to labelled boxes of any direction.
-pub struct Obb {
-    boxes: Boxes,
-}
+pub type Obb = Find<OrientedDetection>;
 
 /// What one picture holds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Oriented {
-    /// Width of the picture in pixels.
-    pub width: u32,
-    /// Height of the picture in pixels.
-    pub height: u32,
-    /// Boxes, best first.
-    pub boxes: Vec<OrientedDetection>,
-}
+pub type Oriented = Found<OrientedDetection>;
 
 /// One thing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,82 +33,51 @@ pub struct OrientedDetection {
     pub angle: f32,
 }
 
-impl Task for Obb {
-    type Item<'a> = ImageView<'a>;
-    type Answer = Oriented;
-    type Scratch = BoxScratch;
+impl Thing for OrientedDetection {
+    type Settings = ();
 
-    const NAME: TaskName = TaskName::Obb;
+    const TASK: TaskName = TaskName::Obb;
 
-    fn item<'a>(sample: Sample<'a>) -> Option<ImageView<'a>> {
-        sample.image()
+    fn settings(decode: &Decode) -> Result<(usize, ()), NotThis> {
+        match decode {
+            Decode::Obb(_) => Ok((1, ())),
+            _ => Err(NotThis::Kind("obb")),
+        }
     }
 
-    fn wrap(answer: Oriented) -> Answer {
-        Answer::Obb(answer)
-    }
-
-    fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
-        let Decode::Obb(spec) = &bundle.manifest().decode else {
-            return Err(Error::model(bundle.root(), "[decode] is not `obb`"));
-        };
-        Ok(Self {
-            boxes: Boxes::load(bundle, spec, 1, options)?,
-        })
-    }
-
-    fn fit(&mut self, session: &Session) -> Result<()> {
-        self.boxes.fit(session)
-    }
-
-    fn preprocess(
-        &self,
-        images: &[ImageView<'_>],
+    fn find(
+        boxes: &Boxes,
+        (): &(),
+        picture: &Picture<'_, '_, '_>,
         scratch: &mut BoxScratch,
-        slots: &mut Slots,
-    ) -> Result<()> {
-        self.boxes.write(images, scratch, slots);
-        Ok(())
+    ) -> Result<Vec<Self>> {
+        let (found, fit) = boxes.candidates(picture.outputs, picture.place, scratch)?;
+        let turned = |found: &Box2d| {
+            let angle = boxes.extra(picture.outputs, picture.place, found)?;
+            let angle = angle.first().copied().unwrap_or(0.0);
+            Ok((oriented(found, angle), found.class, found.score))
+        };
+        let turned: Vec<_> = found.iter().map(turned).collect::<Result<_>>()?;
+        let (iou, most) = boxes.limits();
+        let kept = suppress_oriented(&turned, iou, most);
+        let thing = |index: usize| {
+            let oriented = in_picture(turned[index].0, &fit).upright();
+            let corners = oriented.corners();
+            let axis = |axis: usize| corners.map(|corner| corner[axis]);
+            let least = |axis: [f32; 4]| axis.into_iter().fold(f32::INFINITY, f32::min);
+            let most = |axis: [f32; 4]| axis.into_iter().fold(f32::NEG_INFINITY, f32::max);
+            let around = [least(axis(0)), least(axis(1)), most(axis(0)), most(axis(1))];
+            Self {
+                detection: boxes.labelled(&found[index], around, picture.image),
+                corners,
+                angle: oriented.angle,
+            }
+        };
+        Ok(kept.into_iter().map(thing).collect())
     }
 
-    fn postprocess(
-        &self,
-        images: &[ImageView<'_>],
-        scratch: &mut BoxScratch,
-        _: &Slots,
-        outputs: &Outputs<'_>,
-    ) -> Result<Vec<Oriented>> {
-        let answer = |(at, image): (usize, &ImageView<'_>)| {
-            let picture = [at, images.len()];
-            let (found, fit) = self.boxes.candidates(outputs, picture, scratch)?;
-            let turned = |found: &Box2d| {
-                let angle = self.boxes.extra(outputs, picture, found)?;
-                let angle = angle.first().copied().unwrap_or(0.0);
-                Ok((oriented(found, angle), found.class, found.score))
-            };
-            let turned: Vec<_> = found.iter().map(turned).collect::<Result<_>>()?;
-            let (iou, most) = self.boxes.limits();
-            let kept = suppress_oriented(&turned, iou, most);
-            let boxes = kept.into_iter().map(|index| {
-                let oriented = in_picture(turned[index].0, &fit).upright();
-                let corners = oriented.corners();
-                let axis = |axis: usize| corners.map(|corner| corner[axis]);
-                let least = |axis: [f32; 4]| axis.into_iter().fold(f32::INFINITY, f32::min);
-                let most = |axis: [f32; 4]| axis.into_iter().fold(f32::NEG_INFINITY, f32::max);
-                let around = [least(axis(0)), least(axis(1)), most(axis(0)), most(axis(1))];
-                OrientedDetection {
-                    detection: self.boxes.labelled(&found[index], around, image),
-                    corners,
-                    angle: oriented.angle,
-                }
-            });
-            Ok(Oriented {
-                width: image.width(),
-                height: image.height(),
-                boxes: boxes.collect(),
-            })
-        };
-        images.iter().enumerate().map(answer).collect()
+    fn wrap(found: Oriented) -> Answer {
+        Answer::Obb(found)
     }
 }
 

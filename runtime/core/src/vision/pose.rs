@@ -9,29 +9,16 @@ use bevel_manifest::{Decode, PoseSpec, Task as TaskName};
 use bevel_prep::image::{Fit, ImageView};
 use serde::Serialize;
 
-use crate::bundle::Bundle;
-use crate::error::{Error, Result};
-use crate::pipeline::{Options, Outputs, Slots, Task};
-use crate::registry::{Answer, Sample};
-use crate::session::Session;
+use crate::error::Result;
+use crate::registry::Answer;
 use crate::vision::boxes::{BoxScratch, Boxes, Detection};
+use crate::vision::found::{Find, Found, NotThis, Picture, Thing};
 
 /// Pictures to labelled boxes with keypoints.
-pub struct Pose {
-    boxes: Boxes,
-    spec: PoseSpec,
-}
+pub type Pose = Find<Posed>;
 
 /// What one picture holds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Poses {
-    /// Width of the picture in pixels.
-    pub width: u32,
-    /// Height of the picture in pixels.
-    pub height: u32,
-    /// Boxes, best first.
-    pub boxes: Vec<Posed>,
-}
+pub type Poses = Found<Posed>;
 
 /// One thing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,70 +31,37 @@ pub struct Posed {
     pub keypoints: Vec<[f32; 3]>,
 }
 
-impl Task for Pose {
-    type Item<'a> = ImageView<'a>;
-    type Answer = Poses;
-    type Scratch = BoxScratch;
+impl Thing for Posed {
+    type Settings = PoseSpec;
 
-    const NAME: TaskName = TaskName::Pose;
+    const TASK: TaskName = TaskName::Pose;
 
-    fn item<'a>(sample: Sample<'a>) -> Option<ImageView<'a>> {
-        sample.image()
+    fn settings(decode: &Decode) -> Result<(usize, PoseSpec), NotThis> {
+        match decode {
+            Decode::Pose(spec) => Ok((spec.keypoints.saturating_mul(spec.dims), spec.clone())),
+            _ => Err(NotThis::Kind("pose")),
+        }
     }
 
-    fn wrap(answer: Poses) -> Answer {
-        Answer::Pose(answer)
-    }
-
-    fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
-        let Decode::Pose(spec) = &bundle.manifest().decode else {
-            return Err(Error::model(bundle.root(), "[decode] is not `pose`"));
-        };
-        let extra = spec.keypoints.saturating_mul(spec.dims);
-        Ok(Self {
-            boxes: Boxes::load(bundle, &spec.detect, extra, options)?,
-            spec: spec.clone(),
-        })
-    }
-
-    fn fit(&mut self, session: &Session) -> Result<()> {
-        self.boxes.fit(session)
-    }
-
-    fn preprocess(
-        &self,
-        images: &[ImageView<'_>],
+    fn find(
+        boxes: &Boxes,
+        spec: &PoseSpec,
+        picture: &Picture<'_, '_, '_>,
         scratch: &mut BoxScratch,
-        slots: &mut Slots,
-    ) -> Result<()> {
-        self.boxes.write(images, scratch, slots);
-        Ok(())
-    }
-
-    fn postprocess(
-        &self,
-        images: &[ImageView<'_>],
-        scratch: &mut BoxScratch,
-        _: &Slots,
-        outputs: &Outputs<'_>,
-    ) -> Result<Vec<Poses>> {
-        let answer = |(at, image): (usize, &ImageView<'_>)| {
-            let picture = [at, images.len()];
-            let (found, fit) = self.boxes.find(outputs, picture, scratch)?;
-            let posed = |found| {
-                let extra = self.boxes.extra(outputs, picture, found)?;
-                Ok(Posed {
-                    detection: self.boxes.detection(found, &fit, image),
-                    keypoints: keypoints(&extra, self.spec.dims, &fit, image),
-                })
-            };
-            Ok(Poses {
-                width: image.width(),
-                height: image.height(),
-                boxes: found.iter().map(posed).collect::<Result<_>>()?,
+    ) -> Result<Vec<Self>> {
+        let (found, fit) = boxes.find(picture.outputs, picture.place, scratch)?;
+        let posed = |found| {
+            let extra = boxes.extra(picture.outputs, picture.place, found)?;
+            Ok(Self {
+                detection: boxes.detection(found, &fit, picture.image),
+                keypoints: keypoints(&extra, spec.dims, &fit, picture.image),
             })
         };
-        images.iter().enumerate().map(answer).collect()
+        found.iter().map(posed).collect()
+    }
+
+    fn wrap(found: Poses) -> Answer {
+        Answer::Pose(found)
     }
 }
 
