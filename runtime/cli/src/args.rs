@@ -44,7 +44,7 @@ pub struct ModelArgs {
     /// Preparation and decoding for a plain model (.onnx, .ort, or a folder of graphs).
     #[arg(long, value_name = "FILE.toml")]
     pub recipe: Option<PathBuf>,
-    /// Where it runs, first that can be had: cpu, cuda[:INDEX], tensorrt[:INDEX].
+    /// Where it runs, first that can be had: cpu, cuda, cuda:INDEX, tensorrt, tensorrt:INDEX.
     #[arg(long, value_name = "LIST", default_value = "cpu")]
     pub device: Devices,
     /// Precision, such as fp32 or int8; the bundle's choice when not given.
