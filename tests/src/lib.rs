@@ -173,3 +173,42 @@ impl Tolerance {
         }
     }
 }
+
+/// The counts in the text of a COCO mask: five bits a character, the lowest first, 32 where more follow;
+/// from the third count on the difference to that two before.
+pub fn coco_counts(text: &str) -> Vec<i64> {
+    let mut counts: Vec<i64> = Vec::new();
+    let (mut value, mut shift) = (0, 0);
+    for byte in text.bytes() {
+        let group = i64::from(byte) - 48;
+        value |= (group & 0x1f) << shift;
+        shift += 5;
+        if group & 0x20 == 0 {
+            if group & 0x10 != 0 {
+                value -= 1 << shift;
+            }
+            let before = counts.len().checked_sub(2).filter(|_| counts.len() > 2);
+            counts.push(value + before.map_or(0, |at| counts[at]));
+            (value, shift) = (0, 0);
+        }
+    }
+    counts
+}
+
+/// The pixels of a COCO mask, column by column: runs of what is outside and inside in turn.
+pub fn coco_pixels(counts: &[i64]) -> Vec<bool> {
+    let runs = counts.iter().enumerate();
+    runs.flat_map(|(i, count)| std::iter::repeat_n(i % 2 == 1, *count as usize))
+        .collect()
+}
+
+/// Intersection over union of two masks of one size; 1 for two of nothing.
+pub fn mask_iou(a: &[bool], b: &[bool]) -> f64 {
+    assert_eq!(a.len(), b.len(), "masks of different sizes");
+    let both = a.iter().zip(b).filter(|(a, b)| **a && **b).count();
+    let either = a.iter().zip(b).filter(|(a, b)| **a || **b).count();
+    match either {
+        0 => 1.0,
+        either => both as f64 / either as f64,
+    }
+}

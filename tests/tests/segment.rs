@@ -5,7 +5,9 @@
 
 use std::path::Path;
 
-use bevel_tests::{arg, bevel, bevel_json, needs, root, shared, success};
+use bevel_tests::{
+    arg, bevel, bevel_json, coco_counts, coco_pixels, mask_iou, needs, root, shared, success,
+};
 use serde_json::Value;
 
 fn golden(name: &str) -> std::path::PathBuf {
@@ -25,45 +27,15 @@ fn convert(checkpoint: &Path, bundle: &Path) {
     success(&output.unwrap());
 }
 
-/// Pixels of a COCO RLE: five bits a character, the lowest first, 32 where more follow; from the third
-/// count on the difference to that two before.
-fn pixels(counts: &str, size: usize) -> Vec<bool> {
-    let (mut runs, mut mask): (Vec<i64>, Vec<bool>) = (Vec::new(), Vec::new());
-    let mut bytes = counts.bytes();
-    while let Some(mut byte) = bytes.next() {
-        let (mut value, mut shift) = (0i64, 0);
-        loop {
-            let group = i64::from(byte - 48);
-            value |= (group & 0x1f) << shift;
-            shift += 5;
-            if group & 0x20 == 0 {
-                if group & 0x10 != 0 {
-                    value |= -1 << shift;
-                }
-                break;
-            }
-            byte = bytes.next().unwrap();
-        }
-        if runs.len() > 2 {
-            value += runs[runs.len() - 2];
-        }
-        mask.extend(std::iter::repeat_n(runs.len() % 2 == 1, value as usize));
-        runs.push(value);
-    }
-    assert_eq!(mask.len(), size, "{counts}");
-    mask
+/// Pixels of a COCO mask of 90×120.
+fn pixels(counts: &Value) -> Vec<bool> {
+    let pixels = coco_pixels(&coco_counts(counts.as_str().unwrap()));
+    assert_eq!(pixels.len(), 90 * 120, "{counts}");
+    pixels
 }
 
-/// Intersection over union of two masks of 90×120; 1 for two of nothing.
 fn iou(a: &Value, b: &Value) -> f64 {
-    let [a, b] = [a, b].map(|counts| pixels(counts.as_str().unwrap(), 90 * 120));
-    let both = a.iter().zip(&b).filter(|(a, b)| **a && **b).count();
-    let either = a.iter().zip(&b).filter(|(a, b)| **a || **b).count();
-    if either == 0 {
-        1.0
-    } else {
-        both as f64 / either as f64
-    }
+    mask_iou(&pixels(a), &pixels(b))
 }
 
 #[test]
@@ -151,7 +123,7 @@ fn classes_of_pixels_are_pytorchs() {
         assert_eq!(map.dimensions(), (120, 90));
         if activation == "softmax" {
             assert!((share - 1.0).abs() < 1e-5, "{share}");
-            let first = pixels(expected[activation][1].as_str().unwrap(), 90 * 120);
+            let first = pixels(&expected[activation][1]);
             let same = map
                 .enumerate_pixels()
                 .filter(|(x, y, value)| first[(x * 90 + y) as usize] == (value.0[0] == 1));

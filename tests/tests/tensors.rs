@@ -334,7 +334,6 @@ fn an_agent_of_stable_baselines3_is_converted_straight_from_its_zip() {
     let default = json!({"policy_kwargs": {"net_arch": [64, 64]}});
     let tanh = json!({"policy_kwargs": {"activation_fn": class("Tanh")}});
     let relu = json!({"policy_kwargs": {"activation_fn": class("ReLU")}});
-    let own = json!({"policy_kwargs": {"activation_fn": "<class 'mine.Snake'>"}});
     let verify = |code: i32| {
         let arguments = ["verify", arg(&bundle), "--io", arg(&io)];
         let output = bevel().args(arguments).output().unwrap();
@@ -357,12 +356,16 @@ fn an_agent_of_stable_baselines3_is_converted_straight_from_its_zip() {
     verify(7);
     bevel_json(&[&convert[..], &["--set", "activation=tanh"]].concat());
     verify(0);
-    agent(&policy, &own, CompressionMethod::Stored, &file);
-    let output = bevel().args(convert).output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(6), "{error}");
-    assert!(
-        error.contains("mine.Snake") && error.contains("--set activation"),
-        "{error}"
-    );
+    // A class of one's own is none of PyTorch's, even by the same name.
+    for own in ["mine.Snake", "mine.ReLU"] {
+        let data = json!({"policy_kwargs": {"activation_fn": format!("<class '{own}'>")}});
+        agent(&policy, &data, CompressionMethod::Stored, &file);
+        let output = bevel().args(convert).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(6), "{error}");
+        assert!(
+            error.contains(own) && error.contains("--set activation"),
+            "{error}"
+        );
+    }
 }

@@ -9,6 +9,9 @@ use bytes::Bytes;
 
 use crate::Error;
 
+/// The most zeros that stand in for a tensor that is missing.
+const MAX_STAND_IN: usize = 1 << 24;
+
 /// The weights of one checkpoint while a graph is built from it. What is missing is gathered, so
 /// that one run names all of it.
 pub(crate) struct Weights<'a> {
@@ -98,18 +101,35 @@ impl<'a> Weights<'a> {
     }
 
     /// A tensor as numbers of the given shape; zeros where it is missing.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take), and [`Error::MissingWeights`] at once where so many zeros would have to
+    /// stand in: the shape is other tensors' word, and no file has to back it with bytes.
     pub fn take_f32(&self, name: &str, dims: &[usize]) -> Result<Vec<f32>, Error> {
         let tensor = self.take(name, dims)?;
         let mut elements = tensor.as_f32().unwrap_or_default().into_owned();
-        elements.resize(dims.iter().product(), 0.0);
-        Ok(elements)
+        let count = dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
+        match count {
+            Some(count) if count == elements.len() || count <= MAX_STAND_IN => {
+                elements.resize(count, 0.0);
+                Ok(elements)
+            }
+            _ => Err(Error::MissingWeights {
+                path: self.checkpoint.path().into(),
+                family: self.family,
+                names: self.missing.borrow().clone(),
+            }),
+        }
     }
 
     /// The weight of a PyTorch `Linear`, out×in, as a `MatMul` reads it: in×out.
     pub fn take_transposed(&self, name: &str, rows: usize, cols: usize) -> Result<Tensor, Error> {
         let tensor = self.take(name, &[rows, cols])?;
         let elements = match tensor.as_f32() {
-            Some(elements) if elements.len() == rows * cols => transpose(&elements, rows, cols),
+            Some(elements) if rows.checked_mul(cols) == Some(elements.len()) => {
+                transpose(&elements, rows, cols)
+            }
+            // It is missing, which `finish` reports.
             _ => Vec::new(),
         };
         Ok(Tensor::f32(name, &[cols, rows], elements))

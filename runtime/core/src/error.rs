@@ -93,12 +93,12 @@ impl Error {
     }
 }
 
-/// ONNX Runtime's message on one line.
 /// What ONNX Runtime refuses while values are made for it: no file or input is at fault.
 pub(crate) fn internal(error: ort::Error) -> Error {
     Error::Internal(one_line(&error.to_string()))
 }
 
+/// ONNX Runtime's message on one line.
 pub(crate) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -123,7 +123,7 @@ pub enum BoxHead {
     /// keypoints, or for oriented boxes the angle in radians.
     Yolo,
     /// Boxes that the graph has chosen itself, for one picture: `boxes` K×4 `[x1, y1, x2, y2]` in
-    /// pixels of the picture, `labels` K (i64), `scores` K, best first.
+    /// pixels of the tensor, `labels` K (i64), `scores` K, best first.
     Boxes,
 }
 
@@ -163,7 +163,8 @@ pub struct SemanticSpec {
     /// The file with one class name a line; without it a class is its index in decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<String>,
-    /// `softmax`: the best class of each pixel. `sigmoid`: each class on its own, above `min_mask`.
+    /// `softmax`: the best class of each pixel. `sigmoid`: each class on its own, above `min_mask`; `none`
+    /// the same where the graph answers probabilities.
     pub activation: Activation,
     /// A pixel belongs to a class of its own above this probability, in 0 ..= 1.
     pub min_mask: f32,

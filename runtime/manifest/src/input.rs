@@ -54,8 +54,8 @@ pub struct TextImageInput {
     pub image: ImageInput,
 }
 
-/// Picture to one f32 tensor N×3×H×W, or 3×H×W where the graph takes one at a time: `value = (pixel · scale − mean) / std` per channel, pixels in
-/// 0 ..= 255.
+/// Picture to one f32 tensor N×3×H×W, or 3×H×W where the graph takes one at a time:
+/// `value = (pixel · scale − mean) / std` per channel, pixels in 0 ..= 255.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageInput {

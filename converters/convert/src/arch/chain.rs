@@ -19,6 +19,17 @@ impl Net<'_> {
     /// `x·Wᵀ + b` for x N×D from a PyTorch `Linear`, with the bias where it has one: one operator, which
     /// reads the weight as it lies. Answers the width that comes out, too.
     pub fn dense(&mut self, x: &str, name: &str, inputs: usize) -> Result<(String, usize), Error> {
+        let (weight, bias) = self.dense_weights(name, inputs)?;
+        let outputs = self.rows(&format!("{name}.weight"));
+        Ok((self.gemm(x, weight, bias), outputs))
+    }
+
+    /// The weight outputs×inputs of a PyTorch `Linear`, and the bias where it has one.
+    pub fn dense_weights(
+        &self,
+        name: &str,
+        inputs: usize,
+    ) -> Result<(Tensor, Option<Tensor>), Error> {
         let weight = format!("{name}.weight");
         let outputs = self.rows(&weight);
         let weight = self.weights.take(&weight, &[outputs, inputs])?;
@@ -27,7 +38,7 @@ impl Net<'_> {
             true => Some(self.weights.take(&bias, &[outputs])?),
             false => None,
         };
-        Ok((self.gemm(x, weight, bias), outputs))
+        Ok((weight, bias))
     }
 
     /// `x·Wᵀ + b` for x N×D and W outputs×inputs.

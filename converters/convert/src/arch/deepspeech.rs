@@ -44,8 +44,7 @@ fn network(weights: &Weights<'_>) -> Result<Graph, Error> {
     let mut net = Net::new(NAME, weights);
     let hidden = net.rows("fc1.fc.weight");
     let classes = net.rows("out.weight");
-    let shape = weights.shape("fc1.fc.weight").unwrap_or_default();
-    let features = shape.get(1).copied().unwrap_or(1);
+    let features = net.columns("fc1.fc.weight");
 
     let [batch, time] = ["batch", "time"].map(Dim::named);
     let dims = [

@@ -190,9 +190,8 @@ impl<'a> Net<'a> {
         size: [usize; 2],
         factor: f32,
     ) -> Result<String, Error> {
-        let weight = self.matrix(&format!("{name}.weight"), size, factor)?;
+        let product = self.product_scaled(x, name, size, factor)?;
         let bias = self.bias(&format!("{name}.bias"), size[1], factor)?;
-        let product = self.graph.node("MatMul", &[x, &weight], []);
         Ok(self.graph.node("Add", &[&product, &bias], []))
     }
 
@@ -257,6 +256,32 @@ impl<'a> Net<'a> {
         let scale = self.table(&format!("{name}.{scale}"), &[size])?;
         let shift = self.table(&format!("{name}.{shift}"), &[size])?;
         Ok(self.normalised(&[x, &scale, &shift], epsilon))
+    }
+
+    /// `BatchNorm` with the statistics of training: of each channel the factor and the summand, in f64
+    /// because they are multiplied into weights. γ and β are 1 and 0 where it has none.
+    pub fn batch_norm(
+        &self,
+        name: &str,
+        channels: usize,
+        epsilon: f64,
+    ) -> Result<Vec<[f64; 2]>, Error> {
+        let part = |part: &str| format!("{name}.{part}");
+        let take = |name: &str| self.weights.take_f32(&part(name), &[channels]);
+        // Without statistics it is rather missing than plain.
+        let plain =
+            self.weights.contains(&part("running_mean")) && !self.weights.contains(&part("weight"));
+        let (gamma, beta) = match plain {
+            true => (vec![1.0; channels], vec![0.0; channels]),
+            false => (take("weight")?, take("bias")?),
+        };
+        let (mean, variance) = (take("running_mean")?, take("running_var")?);
+        let gained = gamma.iter().zip(beta).zip(mean.iter().zip(variance));
+        let channel = |((gamma, beta), (mean, variance)): ((&f32, f32), (&f32, f32))| {
+            let factor = f64::from(*gamma) / (f64::from(variance) + epsilon).sqrt();
+            [factor, f64::from(beta) - f64::from(*mean) * factor]
+        };
+        Ok(gained.map(channel).collect())
     }
 
     /// `LayerNorm` over the last axis, without a bias.

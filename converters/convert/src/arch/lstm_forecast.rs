@@ -23,6 +23,7 @@ use super::chain::{self, Order, Sizes};
 use super::layers::Net;
 use super::nonlinear::Nonlinear;
 use super::recurrent::{BACKWARD, BOTH, Cell, FORWARD, Recurrence};
+use super::settings::Settings;
 use crate::arch::{Built, Family, model};
 use crate::source::Source;
 use crate::weights::Weights;
@@ -73,7 +74,7 @@ fn parts(weights: &Weights<'_>) -> Option<Parts> {
     };
     let layer = |k: &usize| weights.contains(&format!("{module}weight_ih_l{k}"));
     Some(Parts {
-        layers: (0..).take_while(layer).count(),
+        layers: (0..Settings::MAX_LAYERS).take_while(layer).count(),
         head: chain::sizes(weights, weights.names().filter(|name| !recurrent(name)))?,
         module,
     })
@@ -139,8 +140,7 @@ fn network(
 ) -> Result<Graph, Error> {
     let mut net = Net::new(NAME, weights);
     let module = &parts.module;
-    let shape = weights.shape(&format!("{module}weight_ih_l0"));
-    let features = shape.and_then(|s| s.get(1).copied()).unwrap_or(1);
+    let features = net.columns(&format!("{module}weight_ih_l0"));
     let width = layer.directions.len() * layer.state();
 
     let [batch, time] = ["batch", "time"].map(Dim::named);

@@ -155,9 +155,8 @@ fn network(weights: &Weights<'_>, steps: &[Step]) -> Result<Graph, Error> {
     for step in steps {
         match step {
             Step::Linear(name) => {
-                let outputs = net.rows(&format!("{name}.weight"));
-                x.linear(&mut net, name, [width, outputs])?;
-                width = outputs;
+                x.linear(&mut net, name, width)?;
+                width = net.rows(&format!("{name}.weight"));
             }
             Step::BatchNorm(name, epsilon) => x.batch_norm(&net, name, width, *epsilon)?,
             Step::LayerNorm(name, epsilon) => {

@@ -30,7 +30,7 @@ use serde_json::Value;
 
 use super::chain::numbered;
 use super::layers::{Activation, Net};
-use super::nonlinear::Nonlinear;
+use super::nonlinear::{MODULE, Nonlinear};
 use crate::arch::{Built, Family, model};
 use crate::source::Source;
 use crate::weights::Weights;
@@ -229,7 +229,10 @@ fn nonlinear(
         return Ok(algorithm.nonlinear());
     };
     // <class 'torch.nn.modules.activation.ReLU'>
-    let name = class.trim_end_matches("'>").rsplit('.').next();
+    let name = class.strip_prefix("<class '").and_then(|class| {
+        let path = class.strip_suffix("'>")?.strip_prefix(MODULE)?;
+        path.rsplit('.').next()
+    });
     let found = name.and_then(Nonlinear::class);
     found.ok_or_else(|| Error::Unsupported {
         family: NAME,
@@ -251,8 +254,7 @@ fn network(weights: &Weights<'_>, outputs: &[Output], between: Nonlinear) -> Res
     let first = shared
         .first()
         .or(outputs.first().and_then(|output| output.layers.first()));
-    let weight = first.and_then(|layer| weights.shape(&format!("{layer}.weight")));
-    let mut width = weight.and_then(|shape| shape.get(1).copied()).unwrap_or(1);
+    let mut width = first.map_or(1, |layer| net.columns(&format!("{layer}.weight")));
     let batch = Dim::named("batch");
     let dims = [batch.clone(), Dim::Fixed(width)];
     let mut x = net.graph.input("observation", DType::F32, dims);

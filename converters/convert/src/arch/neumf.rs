@@ -137,9 +137,7 @@ fn rows(
     tables: [&str; 2],
     ids: &[String; 2],
 ) -> Result<([String; 2], usize), Error> {
-    let name = format!("{}.weight", tables[0]);
-    let shape = net.weights.shape(&name).unwrap_or_default();
-    let size = shape.get(1).copied().unwrap_or(1);
+    let size = net.columns(&format!("{}.weight", tables[0]));
     let mut row = |table: &str, ids: &str| -> Result<String, Error> {
         let name = format!("{table}.weight");
         let rows = net.rows(&name);

@@ -81,6 +81,9 @@ const ROWS: [Row; 18] = [
     ("none", "Identity", Kind::Nothing, 0.0, None),
 ];
 
+/// Where the classes are.
+pub(super) const MODULE: &str = "torch.nn.modules.";
+
 impl Nonlinear {
     pub const RELU: Self = Self::shared(Activation::Relu);
     pub const TANH: Self = Self::shared(Activation::Tanh);
@@ -109,7 +112,8 @@ impl Nonlinear {
     /// A pickled module with its numbers; `None` for other modules, and for those whose numbers ONNX
     /// has no operator for.
     pub fn module(record: Record<'_>) -> Option<Self> {
-        let class = record.class()?.name();
+        let class = record.class()?;
+        let class = class.module().starts_with(MODULE).then(|| class.name())?;
         let mut found = Self::class(class)?;
         let row = ROWS.iter().find(|row| row.1 == class)?;
         if let Some(number) = row.4.and_then(|name| record.attribute(name)) {

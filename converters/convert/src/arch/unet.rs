@@ -144,10 +144,7 @@ fn size(source: &Source, depth: usize) -> Result<[usize; 2], Error> {
 fn network(weights: &Weights<'_>, names: &Names) -> Result<(Graph, [usize; 2]), Error> {
     let mut net = Net::new(NAME, weights);
     let [first, ..] = names.down(0);
-    let shape = weights
-        .shape(&format!("{first}.weight"))
-        .unwrap_or_default();
-    let channels = shape.get(1).copied().unwrap_or(1);
+    let channels = net.columns(&format!("{first}.weight"));
     let pixels = net.picture("pixels", channels, None);
     let half = Pool {
         kernel: 2,

@@ -104,8 +104,10 @@ fn data(kind: &str, bytes: &[u8]) -> Result<TensorData, String> {
 
 /// Columns before rows to rows before columns.
 fn reordered(data: TensorData, shape: &[usize]) -> TensorData {
+    // An axis of one value moves nothing, and a header may claim any number of them.
+    let axes: Vec<usize> = shape.iter().copied().filter(|size| *size != 1).collect();
     // Where a value of the row-major order lies: the first axis moves fastest in the file.
-    let strides: Vec<usize> = shape
+    let strides: Vec<usize> = axes
         .iter()
         .scan(1, |stride, size| {
             Some(std::mem::replace(stride, *stride * size))
@@ -113,7 +115,7 @@ fn reordered(data: TensorData, shape: &[usize]) -> TensorData {
         .collect();
     let place = |mut index: usize| {
         let mut place = 0;
-        for (size, stride) in shape.iter().zip(&strides).rev() {
+        for (size, stride) in axes.iter().zip(&strides).rev() {
             place += index % size * stride;
             index /= size;
         }
@@ -169,6 +171,13 @@ mod tests {
                 header: header("<i4", "True", "(2, 3)"),
                 values: i32s(i32::to_le_bytes),
                 expected: Ok((&[2, 3], TensorData::I32(vec![0, 2, 4, 1, 3, 5]))),
+            },
+            // numpy: arange(6).reshape((3, 1, 2), order="F").ravel()
+            Case {
+                name: "columns first, three axes",
+                header: header("<i4", "True", "(3, 1, 2)"),
+                values: i32s(i32::to_le_bytes),
+                expected: Ok((&[3, 1, 2], TensorData::I32(vec![0, 3, 1, 4, 2, 5]))),
             },
             Case {
                 name: "big-endian",

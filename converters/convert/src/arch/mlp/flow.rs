@@ -34,16 +34,8 @@ impl Flow {
         }
     }
 
-    pub fn linear(&mut self, net: &mut Net<'_>, name: &str, size: [usize; 2]) -> Result<(), Error> {
-        let [inputs, outputs] = size;
-        let weight = net
-            .weights
-            .take(&format!("{name}.weight"), &[outputs, inputs])?;
-        let bias = format!("{name}.bias");
-        let bias = match net.weights.contains(&bias) {
-            true => Some(net.weights.take(&bias, &[outputs])?),
-            false => None,
-        };
+    pub fn linear(&mut self, net: &mut Net<'_>, name: &str, inputs: usize) -> Result<(), Error> {
+        let (weight, bias) = net.dense_weights(name, inputs)?;
         let mut layer = Layer {
             name: name.into(),
             weight,
@@ -65,20 +57,8 @@ impl Flow {
         width: usize,
         epsilon: f32,
     ) -> Result<(), Error> {
-        let take = |part: &str| net.weights.take_f32(&format!("{name}.{part}"), &[width]);
-        let affine = net.weights.contains(&format!("{name}.weight"));
-        let (gamma, beta) = match affine {
-            true => (take("weight")?, take("bias")?),
-            false => (vec![1.0; width], vec![0.0; width]),
-        };
-        let (mean, variance) = (take("running_mean")?, take("running_var")?);
-        let (mut scale, mut shift) = (Vec::with_capacity(width), Vec::with_capacity(width));
-        for i in 0..width {
-            let deviation = (f64::from(variance[i]) + f64::from(epsilon)).sqrt();
-            let factor = f64::from(gamma[i]) / deviation;
-            scale.push(factor as f32);
-            shift.push((f64::from(beta[i]) - f64::from(mean[i]) * factor) as f32);
-        }
+        let channels = net.batch_norm(name, width, f64::from(epsilon))?;
+        let [scale, shift] = [0, 1].map(|part| channels.iter().map(|c| c[part] as f32).collect());
         let scaling = Scaling { scale, shift };
         match (&mut self.layer, &mut self.scaling) {
             (Some(layer), _) => layer.before(&scaling, width),

@@ -68,13 +68,13 @@ pub(super) fn read(object: Option<Value<'_>>) -> Pickled {
         [(name, child)] if class(*child) == "Sequential" => {
             let others = children(root).filter(|(other, _)| other != name);
             let others: Vec<_> = others
-                .map(|(name, child)| format!("`{name}` ({})", class(child)))
+                .map(|(name, child)| format!("`{name}` ({})", called(child)))
                 .collect();
             let besides = match others.is_empty() {
                 true => String::new(),
                 false => format!(", without {}", others.join(", ")),
             };
-            let of = class(root);
+            let of = called(root);
             let note =
                 format!("the forward of {of} is assumed to be that of its `{name}`{besides}");
             sequence(*child, name.clone(), Some(note))
@@ -137,7 +137,7 @@ impl Walk {
             "LogSoftmax" if last_axis => Step::Shares("LogSoftmax"),
             _ => match Nonlinear::module(record) {
                 Some(nonlinear) => Step::Nonlinear(nonlinear),
-                None => return Err(format!("`{name}` ({class})")),
+                None => return Err(format!("`{name}` ({})", called(record))),
             },
         });
         Ok(())
@@ -152,7 +152,16 @@ fn only_nonlinear(root: Record<'_>) -> Option<Nonlinear> {
     (!sequence && found.all(|other| other == first)).then_some(first)
 }
 
+/// The name of a class of PyTorch's; empty for one that someone else wrote, whose forward nobody knows.
 fn class<'a>(record: Record<'a>) -> &'a str {
+    let class = record
+        .class()
+        .filter(|class| class.module().starts_with("torch."));
+    class.map_or("", |class| class.name())
+}
+
+/// The name of any class, for people.
+fn called<'a>(record: Record<'a>) -> &'a str {
     record.class().map_or("", |class| class.name())
 }
 

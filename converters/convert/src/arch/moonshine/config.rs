@@ -101,7 +101,8 @@ fn turning(settings: &Settings<'_>, width: usize) -> Result<Turning, Error> {
         turning: (width as f64 * share) as usize,
         base: rope.number("rope_theta", 10_000.0)?,
     };
-    if turning.turning == 0 || 2 * turning.pairs() > width {
+    // The first bound keeps the third from overflowing.
+    if turning.turning == 0 || turning.turning > width || 2 * turning.pairs() > width {
         return Err(settings.wrong(format!(
             "`partial_rotary_factor` {share} of heads {width} wide leaves no pairs that turn"
         )));

@@ -39,12 +39,12 @@ pub(super) fn a2c2f(b: &mut Builder<'_>, m: &Module<'_>, x: &Plane) -> Result<Pl
         kept.push(last.clone());
     }
     let y = b.join(m, &kept)?;
+    let y = b.inner(m, "cv2", &y)?;
     let gamma = format!("{}.gamma", m.name);
     if !b.net.weights.contains(&gamma) {
-        return b.inner(m, "cv2", &y);
+        return Ok(y);
     }
     // The factors belong to what `cv2` answers behind its non-linearity.
-    let y = b.inner(m, "cv2", &y)?;
     let gamma = b.net.weights.take_f32(&gamma, &[y.map.channels])?;
     let gamma = bevel_onnx::Tensor::f32(format!("{}.gamma", m.name), &[gamma.len(), 1, 1], gamma);
     b.net.graph.set_scope(&m.name);
@@ -72,9 +72,6 @@ fn whole(
     let one = (2 * keys + values) as i64;
     let shape = b.net.i64s(&[0, heads as i64, one, (h * w) as i64]);
     let parts = b.net.i64s(&[keys as i64, keys as i64, values as i64]);
-    let whole = b
-        .net
-        .i64s(&[0, (heads * values) as i64, h as i64, w as i64]);
     let graph = &mut b.net.graph;
     let qkv = graph.node("Reshape", &[&qkv.map.value, &shape], []);
     let [q, k, v]: [String; 3] = graph.node_of("Split", &[&qkv, &parts], [("axis", 2.into())]);
@@ -84,13 +81,26 @@ fn whole(
     let shares = graph.node("Softmax", &[&shares], [("axis", (-1).into())]);
     let shares = graph.node("Transpose", &[&shares], swap());
     let y = graph.node("MatMul", &[&v, &shares], []);
-    let [y, v] = [y, v].map(|value| {
-        let value = b.net.graph.node("Reshape", &[&value, &whole], []);
-        let channels = heads * values;
-        Plane {
-            map: Map { value, channels },
-            size: x.size,
-        }
+    placed(b, m, x, heads * values, [y, v])
+}
+
+/// What attention answers and the values it took, heads and channels before pixels, as maps of the size
+/// of `x`: the first and the positions out of the second, projected.
+fn placed(
+    b: &mut Builder<'_>,
+    m: &Module<'_>,
+    x: &Plane,
+    channels: usize,
+    values: [String; 2],
+) -> Result<Plane, Error> {
+    let [h, w] = x.size;
+    let shape = b.net.i64s(&[0, channels as i64, h as i64, w as i64]);
+    let [y, v] = values.map(|value| Plane {
+        map: Map {
+            value: b.net.graph.node("Reshape", &[&value, &shape], []),
+            channels,
+        },
+        size: x.size,
     });
     let places = b.inner(m, "pe", &v)?;
     let y = b.add(m, &y, &places)?;
@@ -120,7 +130,6 @@ pub(super) fn area_attention(
     let sizes = [heads, 3 * width, areas, pixels].map(|n| n as i64);
     let shape = b.net.i64s(&[0, sizes[0], sizes[1], sizes[2], sizes[3]]);
     let parts = b.net.i64s(&[width as i64; 3]);
-    let whole = b.net.i64s(&[0, (heads * width) as i64, h as i64, w as i64]);
     let graph = &mut b.net.graph;
     let qkv = graph.node("Reshape", &[&qkv.map.value, &shape], []);
     let order = [("perm", [0, 3, 1, 4, 2].into())];
@@ -128,19 +137,11 @@ pub(super) fn area_attention(
     let [q, k, v]: [String; 3] = graph.node_of("Split", &[&qkv, &parts], [("axis", (-1).into())]);
     let k = graph.node("Transpose", &[&k], [("perm", [0, 1, 2, 4, 3].into())]);
     let y = attend(graph, [&q, &k, &v], None);
-    let [y, v] = [y, v].map(|value| {
+    let values = [y, v].map(|value| {
         let order = [("perm", [0, 2, 4, 1, 3].into())];
-        let value = b.net.graph.node("Transpose", &[&value], order);
-        let value = b.net.graph.node("Reshape", &[&value, &whole], []);
-        let channels = heads * width;
-        Plane {
-            map: Map { value, channels },
-            size: x.size,
-        }
+        graph.node("Transpose", &[&value], order)
     });
-    let places = b.inner(m, "pe", &v)?;
-    let y = b.add(m, &y, &places)?;
-    b.inner(m, "proj", &y)
+    placed(b, m, x, heads * width, values)
 }
 
 /// The module's `qkv` with 1/√K multiplied into the queries.

@@ -231,17 +231,12 @@ fn normalised(net: &Net<'_>, name: &str, conv: &Conv) -> Result<Tensor, Error> {
 /// `BatchNorm1d` with the statistics of training, over the last axis of N×T×D: one product and one
 /// sum.
 fn batch_norm(net: &mut Net<'_>, x: &str, name: &str, size: usize) -> Result<String, Error> {
-    let take = |part: &str| net.weights.take_f32(&format!("{name}.{part}"), &[size]);
-    let [weight, bias] = [take("weight")?, take("bias")?];
-    let [mean, variance] = [take("running_mean")?, take("running_var")?];
-    let scale = |i: usize| f64::from(weight[i]) / (f64::from(variance[i]) + BATCH_EPSILON).sqrt();
-    let shift = |i: usize| f64::from(bias[i]) - f64::from(mean[i]) * scale(i);
-    let row = |part: &str, of: &dyn Fn(usize) -> f64| {
-        let elements = (0..size).map(|i| of(i) as f32).collect();
-        Tensor::f32(format!("{name}.{part}"), &[size], elements)
-    };
-    let scale = net.graph.initializer(row("scale", &scale));
-    let shift = net.graph.initializer(row("shift", &shift));
+    let channels = net.batch_norm(name, size, BATCH_EPSILON)?;
+    let [scale, shift] = [("scale", 0), ("shift", 1)].map(|(part, of)| {
+        let elements = channels.iter().map(|channel| channel[of] as f32).collect();
+        let row = Tensor::f32(format!("{name}.{part}"), &[size], elements);
+        net.graph.initializer(row)
+    });
     let x = net.graph.node("Mul", &[x, &scale], []);
     Ok(net.graph.node("Add", &[&x, &shift], []))
 }
