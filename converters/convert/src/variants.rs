@@ -8,7 +8,7 @@ use bevel_onnx::DType;
 
 use crate::arch::Graphs;
 use crate::convert::file_name;
-use crate::quantize::dynamic;
+use crate::quantize::{Request, Seen, dynamic};
 use crate::report::VariantReport;
 use crate::{Error, Quantize, Scheme, judge};
 
@@ -92,12 +92,13 @@ impl Scheme {
             Self::Fp32 | Self::AsShipped => return Ok(graphs.clone()),
             Self::Int8 => dynamic::quantize,
         };
+        let seen = Seen::default();
         let (mut covered, mut total) = (0.0, 0.0);
         let rewritten = graphs.iter().map(|(role, graph)| {
-            let (rewritten, share) = rewrite(graph);
-            covered += share * graph.weight_bytes() as f64;
+            let quantized = rewrite(&Request::all(graph, &seen));
+            covered += quantized.covered * graph.weight_bytes() as f64;
             total += graph.weight_bytes() as f64;
-            (*role, rewritten)
+            (*role, quantized.graph)
         });
         let rewritten = rewritten.collect();
         let covered = covered / total.max(1.0);

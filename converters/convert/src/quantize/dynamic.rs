@@ -18,7 +18,7 @@ use std::collections::{HashMap, HashSet};
 use bevel_onnx::proto::NodeProto;
 use bevel_onnx::{DType, Graph, Tensor};
 
-use super::int8;
+use super::{Quantized, Request, int8};
 
 /// Smaller matrices, such as a classifier of few classes, save nothing and stay f32.
 const MIN_ELEMENTS: usize = 128 * 128;
@@ -26,8 +26,8 @@ const MIN_ELEMENTS: usize = 128 * 128;
 /// Shorter tables, such as positions and segments, save nothing and stay f32.
 const MIN_TABLE_ROWS: usize = 2048;
 
-/// The quantised graph and the share of the weight bytes that it covers, in 0 ..= 1.
-pub(crate) fn quantize(graph: &Graph) -> (Graph, f64) {
+pub(crate) fn quantize(request: &Request<'_>) -> Quantized {
+    let graph = request.graph;
     let mut rewrite = Rewrite {
         graph: graph.clone(),
         weights: graph
@@ -40,8 +40,11 @@ pub(crate) fn quantize(graph: &Graph) -> (Graph, f64) {
         covered: HashSet::new(),
     };
     rewrite.graph.nodes.clear();
+    let mut nodes = Vec::new();
     for node in &graph.nodes {
-        if rewrite.node(node).is_none() {
+        if (request.may)(node) && rewrite.node(node).is_some() {
+            nodes.push(node.result().to_owned());
+        } else {
             rewrite.graph.nodes.push(node.clone());
         }
     }
@@ -53,8 +56,11 @@ pub(crate) fn quantize(graph: &Graph) -> (Graph, f64) {
         .sum();
     let mut quantized = rewrite.graph;
     quantized.drop_unused_initializers();
-    let share = covered as f64 / graph.weight_bytes().max(1) as f64;
-    (quantized, share)
+    Quantized {
+        graph: quantized,
+        nodes,
+        covered: covered as f64 / graph.weight_bytes().max(1) as f64,
+    }
 }
 
 struct Rewrite<'a> {
@@ -175,7 +181,27 @@ fn to_f32() -> i64 {
 mod tests {
     use bevel_onnx::Dim;
 
+    use super::super::Seen;
     use super::*;
+
+    fn all(graph: &Graph) -> Quantized {
+        quantize(&Request::all(graph, &Seen::default()))
+    }
+
+    #[test]
+    fn what_may_not_be_taken_stays() {
+        let graph = graph();
+        let kept = graph.nodes[1].result().to_owned();
+        let quantized = quantize(&Request {
+            graph: &graph,
+            seen: &Seen::default(),
+            may: &|node| node.result() != kept,
+        });
+        assert_eq!(quantized.nodes.len(), 3);
+        assert!(!quantized.nodes.contains(&kept));
+        let mut products = quantized.graph.nodes.iter().filter(|n| n.is("MatMul"));
+        assert!(products.any(|n| n.result() == kept));
+    }
 
     /// Two products of one activation, a lookup, a small product and a Gemm.
     fn graph() -> Graph {
@@ -206,11 +232,16 @@ mod tests {
 
     #[test]
     fn large_weights_are_quantised_and_activations_once() {
-        let (quantized, share) = quantize(&graph());
+        let Quantized {
+            graph: quantized,
+            nodes,
+            covered,
+        } = all(&graph());
         quantized.check().unwrap();
         assert_eq!(quantized.inputs, graph().inputs);
         assert_eq!(quantized.outputs, graph().outputs);
-        assert!(share > 0.95, "{share}");
+        assert!(covered > 0.95, "{covered}");
+        assert_eq!(nodes.len(), 4);
         let count = |op: &str| quantized.nodes.iter().filter(|n| n.op_type() == op).count();
         // x feeds two products and is quantised once; xa feeds the Gemm.
         assert_eq!(count("DynamicQuantizeLinear"), 2);
@@ -233,14 +264,14 @@ mod tests {
         let positions = g.initializer(Tensor::f32("positions", &[512, 128], positions));
         let x = g.node("Gather", &[&positions, &ids], []);
         g.output(&x, "x", DType::F32, [Dim::Unknown, Dim::Unknown]);
-        let (quantized, share) = quantize(&g);
-        assert_eq!(share, 0.0);
-        assert_eq!(quantized.initializers, g.initializers);
+        let quantized = all(&g);
+        assert_eq!(quantized.covered, 0.0);
+        assert_eq!(quantized.graph.initializers, g.initializers);
     }
 
     #[test]
     fn codes_of_a_tied_table_are_its_transpose() {
-        let (quantized, _) = quantize(&graph());
+        let quantized = all(&graph()).graph;
         let int8 = |dims: [usize; 2]| {
             let mut all = quantized.initializers.iter();
             let tensor = all.find(|t| t.dtype == DType::I8 && t.dims == dims);
