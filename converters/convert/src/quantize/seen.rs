@@ -66,7 +66,11 @@ impl Seen {
         observed.note(elements);
         let axis = |at: Option<usize>| at.and_then(|at| Channels::of(dims, at, elements));
         let last = dims.len().checked_sub(1);
-        join(&mut observed.channels, axis((dims.len() > 1).then_some(1)), first);
+        join(
+            &mut observed.channels,
+            axis((dims.len() > 1).then_some(1)),
+            first,
+        );
         join(&mut observed.features, axis(last), first);
     }
 
@@ -189,7 +193,11 @@ impl Histogram {
         self.widen(most);
         let half = (Self::BINS / 2) as f32;
         // All are zero.
-        let per_unit = if self.reach > 0.0 { half / self.reach } else { 0.0 };
+        let per_unit = if self.reach > 0.0 {
+            half / self.reach
+        } else {
+            0.0
+        };
         for x in finite() {
             let bin = (x * per_unit + half) as usize;
             self.counts[bin.min(Self::BINS - 1)] += 1;
@@ -254,8 +262,10 @@ mod tests {
         histogram.add(&[3.9, -100.0]);
         assert_eq!((before.reach, histogram.reach), (0.5, 128.0));
         assert_eq!(histogram.counts.iter().sum::<u64>(), 8);
-        for (x, expected) in [(-100.0, 1), (3.9, 1), (0.0, 5)] {
-            let at = (0..Histogram::BINS).rfind(|bin| histogram.edge(*bin) <= x).unwrap();
+        for (x, expected) in [(-100.0, 1), (3.9, 1), (0.0, 3), (0.25, 1)] {
+            let at = (0..Histogram::BINS)
+                .rfind(|bin| histogram.edge(*bin) <= x)
+                .unwrap();
             assert_eq!(histogram.counts[at], expected, "{x}");
         }
     }
