@@ -121,6 +121,11 @@ impl TensorData {
         self.len() == 0
     }
 
+    /// Bytes of the values.
+    pub fn size_bytes(&self) -> usize {
+        each!(self, v => std::mem::size_of_val(v.as_slice()))
+    }
+
     /// Element type as ONNX spells it.
     pub fn dtype(&self) -> &'static str {
         match self {
@@ -200,7 +205,8 @@ impl Tensor {
             .collect()
     }
 
-    fn from_value(value: &DynValue) -> ort::Result<Option<Self>> {
+    /// `None` for element types that [`TensorData`] lacks.
+    pub(crate) fn from_value(value: &DynValue) -> ort::Result<Option<Self>> {
         let ort::value::ValueType::Tensor { ty, .. } = value.dtype() else {
             return Ok(None);
         };
