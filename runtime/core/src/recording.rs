@@ -17,13 +17,18 @@ thread_local! {
 /// Inputs of the runs of each graph.
 #[derive(Debug, Clone, Default)]
 pub struct Recording {
-    runs: BTreeMap<PathBuf, Vec<Named>>,
+    graphs: BTreeMap<PathBuf, Graph>,
 }
 
 impl Recording {
     /// What went into the graph of this file, in order; empty when it did not run.
     pub fn runs(&self, graph: &Path) -> &[Named] {
-        self.runs.get(graph).map_or(&[], Vec::as_slice)
+        self.graphs.get(graph).map_or(&[], |g| g.kept.as_slice())
+    }
+
+    /// How often the graph ran, whether its inputs were kept or not.
+    pub fn count(&self, graph: &Path) -> usize {
+        self.graphs.get(graph).map_or(0, |g| g.seen)
     }
 }
 
@@ -54,9 +59,8 @@ pub fn record<T>(limits: RecordingLimits, work: impl FnOnce() -> T) -> (T, Recor
     let result = work();
     let graphs = RECORDER.take().map(|recorder| recorder.graphs);
     drop(before);
-    let runs = graphs.into_iter().flatten();
-    let runs = runs.map(|(path, graph)| (path, graph.kept)).collect();
-    (result, Recording { runs })
+    let graphs = graphs.unwrap_or_default();
+    (result, Recording { graphs })
 }
 
 /// Takes note of a run, if somebody records.
@@ -73,7 +77,7 @@ struct Recorder {
     graphs: BTreeMap<PathBuf, Graph>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Graph {
     kept: Vec<Named>,
     bytes: usize,

@@ -11,6 +11,7 @@ mod safetensors;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use ort::session::{SessionInputValue, SessionOutputs};
 use ort::value::{DynValue, Tensor as OrtTensor, TensorElementType, TensorRef};
@@ -264,6 +265,21 @@ impl Session {
         let inputs = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor));
         let values = self.values(inputs.collect())?;
         Tensor::all(&self.run(values)?)
+    }
+
+    /// Runs the graph on named tensors, throws its outputs away, and answers how long it ran.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when names, types or shapes are not the graph's, [`Error::Run`] when ONNX
+    /// Runtime fails.
+    pub fn time_run(&mut self, inputs: &Named) -> Result<Duration> {
+        let inputs = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        let values = self.values(inputs.collect())?;
+        let start = Instant::now();
+        let outputs = self.run(values)?;
+        let time = start.elapsed();
+        drop(outputs);
+        Ok(time)
     }
 
     /// Checks tensors against the inputs of the graph and lends them to ONNX Runtime.

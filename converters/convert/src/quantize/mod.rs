@@ -4,14 +4,16 @@
 //! A scheme works on one graph and says which nodes it took. What it may not take stays in float: so
 //! the layers that hurt are found, and kept.
 
-pub(crate) mod dynamic;
+mod dynamic;
 mod int8;
 pub(crate) mod seen;
+mod way;
 
 use bevel_onnx::Graph;
 use bevel_onnx::proto::NodeProto;
 
 pub(crate) use seen::Seen;
+pub(crate) use way::Way;
 
 /// What a scheme is asked to do.
 pub(crate) struct Request<'a> {
@@ -23,6 +25,7 @@ pub(crate) struct Request<'a> {
     pub may: &'a dyn Fn(&NodeProto) -> bool,
 }
 
+#[cfg(test)]
 impl<'a> Request<'a> {
     /// All nodes, without calibration.
     pub fn all(graph: &'a Graph, seen: &'a Seen) -> Self {
