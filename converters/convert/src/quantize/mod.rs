@@ -6,7 +6,11 @@
 
 pub(crate) mod dynamic;
 mod int8;
+mod product;
 pub(crate) mod seen;
+pub(crate) mod smooth;
+#[cfg(test)]
+mod trial;
 
 use bevel_onnx::Graph;
 use bevel_onnx::proto::NodeProto;
