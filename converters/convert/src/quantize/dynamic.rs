@@ -17,59 +17,48 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bevel_onnx::proto::NodeProto;
 use bevel_onnx::{DType, Facts, Graph, Tensor};
 
 use super::product::{Lookup, Matrices, Product, transpose};
-use super::{Quantized, Request, int8};
+use super::{Covered, Quantized, Request, int8};
 
 pub(crate) fn quantize(request: &Request<'_>) -> Quantized {
     let graph = request.graph;
     let matrices = Matrices::of(graph);
-    let takes = |node: &&NodeProto| (request.may)(node);
-    let products = graph.nodes.iter().filter(takes);
-    let products = products.filter_map(|node| matrices.product(node));
+    let taken = graph.nodes.iter().filter(|node| (request.may)(node));
+    let products = taken.filter_map(|node| matrices.product(node));
     let mut rewrite = Rewrite {
         rows: products
             .filter(|product| product.transposed)
             .map(|product| product.weight.name.as_str())
             .collect(),
         facts: graph.infer(),
-        graph: graph.clone(),
         weights: HashMap::new(),
         activations: HashMap::new(),
-        covered: HashMap::new(),
     };
-    rewrite.graph.nodes.clear();
-    let mut nodes = Vec::new();
-    for node in &graph.nodes {
-        if (request.may)(node) && rewrite.node(node, &matrices).is_some() {
-            nodes.push(node.result().to_owned());
-        } else {
-            rewrite.graph.nodes.push(node.clone());
+    Quantized::of(request, |graph, node, covered| {
+        let mut to = To { graph, covered };
+        match matrices.product(node) {
+            Some(product) => rewrite.product(&mut to, node.name(), product),
+            None => rewrite.lookup(&mut to, node.name(), matrices.lookup(node)?),
         }
-    }
-    let covered: usize = rewrite.covered.values().sum();
-    let mut quantized = rewrite.graph;
-    quantized.drop_unused_initializers();
-    Quantized {
-        graph: quantized,
-        nodes,
-        covered: covered as f64 / graph.weight_bytes().max(1) as f64,
-    }
+    })
+}
+
+/// Where new nodes go.
+struct To<'g, 'a> {
+    graph: &'g mut Graph,
+    covered: &'g mut Covered<'a>,
 }
 
 struct Rewrite<'a> {
     /// Matrices N×K of products: there are scales for their rows.
     rows: HashSet<&'a str>,
     facts: Facts,
-    graph: Graph,
     /// Codes and scales of a weight, by its name and form.
     weights: HashMap<(&'a str, Form), [String; 2]>,
     /// Activation to its codes, scale and zero point.
     activations: HashMap<&'a str, [String; 3]>,
-    /// Bytes of the weights that are quantised.
-    covered: HashMap<&'a str, usize>,
 }
 
 /// How the codes of a weight lie.
@@ -84,28 +73,14 @@ enum Form {
 }
 
 impl<'a> Rewrite<'a> {
-    /// Writes the quantised form of a node; `None` when the node stays as it is.
-    fn node(&mut self, node: &'a NodeProto, matrices: &Matrices<'a>) -> Option<()> {
-        let name = node.name();
-        if let Some(product) = matrices.product(node) {
-            self.product(name, product)?;
-        } else {
-            self.lookup(name, matrices.lookup(node)?)?;
-        }
-        // What reads the node's result reads the last of the new nodes.
-        let last = self.graph.nodes.last_mut()?;
-        last.output.clone_from(&node.output);
-        Some(())
-    }
-
-    fn product(&mut self, name: &str, product: Product<'a>) -> Option<()> {
+    fn product(&mut self, to: &mut To<'_, 'a>, name: &str, product: Product<'a>) -> Option<()> {
         let form = match product.transposed {
             true => Form::Turned,
             false => Form::Columns,
         };
-        let [matrix, scales] = self.weight(product.weight, form)?;
-        let [codes, scale, zero] = self.activation(product.x);
-        let graph = &mut self.graph;
+        let [matrix, scales] = self.weight(to, product.weight, form)?;
+        let [codes, scale, zero] = self.activation(to, product.x);
+        let graph = &mut *to.graph;
         graph.set_scope(name);
         let scale = graph.node("Mul", &[&scale, &scales], []);
         let result = graph.node("MatMulInteger", &[&codes, &matrix, &zero], []);
@@ -117,7 +92,7 @@ impl<'a> Rewrite<'a> {
         Some(())
     }
 
-    fn lookup(&mut self, name: &str, lookup: Lookup<'a>) -> Option<()> {
+    fn lookup(&mut self, to: &mut To<'_, 'a>, name: &str, lookup: Lookup<'a>) -> Option<()> {
         let Lookup { table, ids } = lookup;
         // The transpose needs the number of axes.
         let shared = self.rows.contains(table.name.as_str());
@@ -126,8 +101,8 @@ impl<'a> Rewrite<'a> {
             Some(_) => (Form::Turned, 1),
             None => (Form::Rows, 0),
         };
-        let [codes, scales] = self.weight(table, form)?;
-        let graph = &mut self.graph;
+        let [codes, scales] = self.weight(to, table, form)?;
+        let graph = &mut *to.graph;
         graph.set_scope(name);
         let codes = graph.node("Gather", &[&codes, ids], [("axis", axis.into())]);
         let codes = graph.node("Cast", &[&codes], [("to", to_f32().into())]);
@@ -141,7 +116,12 @@ impl<'a> Rewrite<'a> {
     }
 
     /// Names of the codes and the scales of a weight.
-    fn weight(&mut self, weight: &'a Tensor, form: Form) -> Option<[String; 2]> {
+    fn weight(
+        &mut self,
+        to: &mut To<'_, 'a>,
+        weight: &'a Tensor,
+        form: Form,
+    ) -> Option<[String; 2]> {
         let name = weight.name.as_str();
         if let Some(stored) = self.weights.get(&(name, form)) {
             return Some(stored.clone());
@@ -161,18 +141,18 @@ impl<'a> Rewrite<'a> {
             Form::Rows => (int8::per_row(&elements, cols), [rows, cols], vec![rows, 1]),
         };
         let int8::Quantized { codes, scales } = codes;
-        let graph = &mut self.graph;
+        let graph = &mut *to.graph;
         let stored = [
             graph.initializer(Tensor::i8(format!("{name}.int8"), &code_dims, codes)),
             graph.initializer(Tensor::f32(format!("{name}.scale"), &scale_dims, scales)),
         ];
-        self.covered.insert(name, weight.data.len());
+        to.covered.insert(name, weight.data.len());
         self.weights.insert((name, form), stored.clone());
         Some(stored)
     }
 
-    fn activation(&mut self, x: &'a str) -> [String; 3] {
-        let graph = &mut self.graph;
+    fn activation(&mut self, to: &mut To<'_, 'a>, x: &'a str) -> [String; 3] {
+        let graph = &mut *to.graph;
         let quantized = self.activations.entry(x).or_insert_with(|| {
             graph.set_scope(x);
             graph.node_of("DynamicQuantizeLinear", &[x], [])
