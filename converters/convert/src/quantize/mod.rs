@@ -4,10 +4,18 @@
 //! A scheme works on one graph and says which nodes it took. What it may not take stays in float: so
 //! the layers that hurt are found, and kept.
 
+mod blocks;
 mod dynamic;
 mod int8;
+mod packed;
+mod product;
 pub(crate) mod seen;
+mod smooth;
+#[cfg(test)]
+mod trial;
 mod way;
+
+use std::collections::HashMap;
 
 use bevel_onnx::Graph;
 use bevel_onnx::proto::NodeProto;
@@ -44,4 +52,38 @@ pub(crate) struct Quantized {
     pub nodes: Vec<String>,
     /// The share of the weight bytes that is quantised, in 0 ..= 1.
     pub covered: f64,
+}
+
+/// Bytes of the weights that are quantised, by name.
+type Covered<'a> = HashMap<&'a str, usize>;
+
+impl Quantized {
+    /// The graph with the nodes that may be taken as `write` writes them: it adds new ones at the end,
+    /// the last with the node's results, or answers `None` before it adds any.
+    fn of<'a>(
+        request: &Request<'a>,
+        mut write: impl FnMut(&mut Graph, &'a NodeProto, &mut Covered<'a>) -> Option<()>,
+    ) -> Self {
+        let mut graph = request.graph.clone();
+        let mut covered = Covered::new();
+        let mut nodes = Vec::new();
+        graph.nodes.clear();
+        for node in &request.graph.nodes {
+            let taken = (request.may)(node) && write(&mut graph, node, &mut covered).is_some();
+            match graph.nodes.last_mut().filter(|_| taken) {
+                Some(last) => {
+                    last.output.clone_from(&node.output);
+                    nodes.push(node.result().to_owned());
+                }
+                None => graph.nodes.push(node.clone()),
+            }
+        }
+        graph.drop_unused_initializers();
+        let covered: usize = covered.values().sum();
+        Self {
+            graph,
+            nodes,
+            covered: covered as f64 / request.graph.weight_bytes().max(1) as f64,
+        }
+    }
 }
