@@ -3,7 +3,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use bevel_manifest::{Recipe, Task};
+use bevel_manifest::{Recipe, Target, Task};
 
 use crate::gate::Gate;
 
@@ -31,8 +31,9 @@ pub struct Options {
     pub name: Option<String>,
     /// What variants may lose.
     pub gate: Gate,
-    /// The variants are for another machine than this one, so what is slow here may be fast there.
-    pub elsewhere: bool,
+    /// The board that the bundle is for. What is slow on this machine may be fast there, so its
+    /// processor decides; `None` is this machine.
+    pub target: Option<Target>,
     /// Where the evidence goes when a variant fails its gate: a bundle that did not come about.
     pub keep_failed: Option<PathBuf>,
     /// Settings of the family that a checkpoint does not hold, such as an activation. A key that the

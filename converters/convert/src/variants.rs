@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use bevel_manifest::{Measured, Variant};
+use bevel_manifest::{Measured, Target, Variant};
 use bevel_onnx::DType;
 
 use crate::arch::Graphs;
@@ -26,6 +26,8 @@ pub(crate) struct Wanted {
     judged: bool,
     /// Whether what is slower than fp32 on this machine is dropped.
     pub must_be_faster: bool,
+    /// The scheme that suits the target, where there is one.
+    preferred: Option<Vec<Scheme>>,
 }
 
 impl Wanted {
@@ -34,7 +36,9 @@ impl Wanted {
         let optional = options.quantize == Quantize::Auto;
         let ship = match &options.quantize {
             _ if base == Scheme::AsShipped => vec![base],
-            Quantize::Auto => [vec![base], Scheme::sensible(graphs)].concat(),
+            Quantize::Auto => {
+                [vec![base], Scheme::sensible(graphs, options.target.as_ref())].concat()
+            }
             Quantize::List(schemes) if !schemes.is_empty() => schemes.clone(),
             Quantize::List(_) | Quantize::None => vec![base],
         };
@@ -43,7 +47,8 @@ impl Wanted {
             ship,
             optional,
             judged,
-            must_be_faster: optional && !options.elsewhere,
+            must_be_faster: optional && options.target.is_none(),
+            preferred: options.target.as_ref().map(Scheme::preferred),
         }
     }
 }
@@ -85,8 +90,20 @@ impl Scheme {
         }
     }
 
+    /// The schemes that are fast on a board, the fastest first. Without products of bytes int8 kernels
+    /// widen to 16 bits and gain little.
+    fn preferred(target: &Target) -> Vec<Self> {
+        let schemes = [
+            (target.multiplies_bytes(), Self::Int8Static),
+            (target.multiplies_bytes(), Self::Int8),
+            (target.calculates_halves(), Self::Fp16),
+            (true, Self::Fp32),
+        ];
+        schemes.into_iter().filter(|s| s.0).map(|s| s.1).collect()
+    }
+
     /// The schemes that are worth trying on these graphs.
-    fn sensible(graphs: &Graphs) -> Vec<Self> {
+    fn sensible(graphs: &Graphs, target: Option<&Target>) -> Vec<Self> {
         let (mut products, mut convolutions) = (0, 0);
         for graph in graphs.values() {
             let sizes: HashMap<&str, usize> = graph
@@ -107,6 +124,7 @@ impl Scheme {
         let schemes = [
             (many(products), Self::Int8),
             (many(convolutions), Self::Int8Static),
+            (target.is_some_and(Target::calculates_halves), Self::Fp16),
         ];
         schemes.into_iter().filter(|s| s.0).map(|s| s.1).collect()
     }
@@ -281,12 +299,20 @@ impl Candidate {
     }
 }
 
+const SUITS: &str = "the processor of the target calculates it fastest; `bevel bench --choose` measures \
+                     it there";
+
 /// The variant that runs, and why: the fastest of those that were timed, or the first.
 pub(crate) fn choose(variants: &[Candidate], wanted: &Wanted) -> (String, String) {
     let kept: Vec<&Candidate> = variants.iter().filter(|c| c.dropped.is_none()).collect();
     let Some(first) = kept.first() else {
         return Default::default();
     };
+    if let Some(preferred) = &wanted.preferred {
+        let suits = |scheme: &Scheme| kept.iter().find(|c| c.scheme == *scheme);
+        let best = preferred.iter().find_map(suits).unwrap_or(first);
+        return (best.name(), SUITS.into());
+    }
     let timed = kept.iter().filter_map(|c| Some((c, c.ratio()?)));
     let fastest = timed.min_by(|a, b| a.1.total_cmp(&b.1));
     let (chosen, why) = match fastest {
@@ -304,13 +330,7 @@ pub(crate) fn choose(variants: &[Candidate], wanted: &Wanted) -> (String, String
         }
         Some((best, ratio)) if ratio < 1.0 => (
             best,
-            match wanted.must_be_faster {
-                true => format!("the fastest that passes its gate, {ratio:.2} of fp32's time"),
-                false => {
-                    "it passes its gate and suits the target; `bevel bench --choose` decides there"
-                        .into()
-                }
-            },
+            format!("the fastest that passes its gate, {ratio:.2} of fp32's time"),
         ),
         Some(_) => (first, "no other is faster here".into()),
         None => (first, "nothing was measured, so the most exact".into()),

@@ -205,6 +205,15 @@ pub fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
+/// What was measured of a variant's answers.
+pub fn quality(measured: &Measured) -> String {
+    let Measured { metric, value, .. } = measured;
+    match measured.worst {
+        Some(worst) => format!("{metric} {value:.4}, worst {worst:.4}"),
+        None => format!("{metric} {value:.4} of {:.4}", measured.reference),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -51,6 +51,7 @@ mod generate;
 mod input;
 mod kind;
 mod recipe;
+mod target;
 mod task;
 mod transcribe;
 
@@ -74,6 +75,7 @@ pub use input::{
 };
 pub use kind::ErrorKind;
 pub use recipe::{Expected, Join, Recipe, Source};
+pub use target::Target;
 pub use task::Task;
 pub use transcribe::TranscribeSpec;
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bevel::tensors::Named;
+use bevel::verify::Tolerance;
 use bevel::{Answer, Bundle, Devices, Options, RecordingLimits, Runtime, Session, TensorData};
 use bevel_convert::{BoxError, Judge, Quality, Recorded, See};
 use bevel_manifest::{Input, Manifest};
@@ -57,8 +58,10 @@ impl Judge for Side {
             return Ok(None);
         };
         let bundle = Bundle::load(bundle)?;
-        let verified = verify::recorded(&bundle, recording)?;
-        Ok(verify::breaches(&verified, verify::TOLERANCE))
+        let recording = verify::read(recording)?;
+        let tolerance = Tolerance::default();
+        let verified = verify::recorded(&bundle, None, &recording, tolerance)?;
+        Ok(verify::breaches(&verified, tolerance))
     }
 
     fn record(&mut self, folder: &Path, manifest: &Manifest) -> Result<Option<Recorded>, BoxError> {
