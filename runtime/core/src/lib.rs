@@ -69,5 +69,5 @@ pub use registry::{Answer, AnyPipeline, Sample, open};
 pub use session::{Session, TensorInfo};
 pub use speech::Transcribe;
 pub use tensors::{Tensor, TensorData};
-pub use text::{Embed, Generate};
+pub use text::{Embed, Generate, Likelihood};
 pub use vision::{Classify, Detect};

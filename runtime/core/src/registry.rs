@@ -11,6 +11,7 @@ use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Pipeline, Task, Timing};
 use crate::tensors::Named;
+use crate::text::Likelihood;
 
 /// One item of any task.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +69,17 @@ pub trait AnyPipeline {
 
     /// Where the time of the last run went.
     fn timing(&self) -> Timing;
+
+    /// How likely the model finds a text, for models that go on with one.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for every other model; else those of the pipeline.
+    fn likelihood(&mut self, _text: &str) -> Result<Likelihood> {
+        let task = self.task();
+        Err(Error::Unsupported(format!(
+            "a model for `{task}` has no likelihood of texts"
+        )))
+    }
 }
 
 type Open = fn(&Bundle, &Options) -> Result<Box<dyn AnyPipeline>>;
