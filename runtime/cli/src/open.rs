@@ -52,7 +52,8 @@ pub fn pipeline(args: &ModelArgs) -> anyhow::Result<(Bundle, Box<dyn AnyPipeline
     Ok((bundle, pipeline))
 }
 
-fn options(args: &ModelArgs) -> Options {
+/// What the user has chosen.
+pub fn options(args: &ModelArgs) -> Options {
     let mut options = Options::default();
     options.devices = args.device.clone();
     options.variant = args.variant.clone();
