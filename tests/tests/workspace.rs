@@ -30,7 +30,13 @@ fn crates_depend_only_downwards() {
         ("bevel", &["bevel-manifest", "bevel-prep"]),
         (
             "bevel-cli",
-            &["bevel", "bevel-convert", "bevel-manifest", "bevel-onnx"],
+            &[
+                "bevel",
+                "bevel-convert",
+                "bevel-manifest",
+                "bevel-onnx",
+                "bevel-prep",
+            ],
         ),
         ("bevel-onnx", &[]),
         ("bevel-weights", &["bevel-onnx"]),

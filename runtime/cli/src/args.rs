@@ -25,6 +25,9 @@ pub enum Command {
     Run(RunArgs),
     /// Measure load, first answer, and the stages prepare, run and decode.
     Bench(BenchArgs),
+    /// Measure how well a model answers a labelled dataset.
+    #[cfg(feature = "convert")]
+    Eval(EvalArgs),
     /// Show inputs, outputs, operators, size, variants and provenance.
     Info(InfoArgs),
     /// Check a bundle's files, and with --io its answers against recorded tensors.
@@ -169,6 +172,33 @@ pub struct BenchArgs {
     /// Items per run.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub batch: u16,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(feature = "convert")]
+#[derive(Debug, clap::Args)]
+pub struct EvalArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// COCO or YOLO, one folder a class, a table (.csv, .tsv, .jsonl), recordings with transcripts …:
+    /// see docs/eval.md.
+    pub dataset: PathBuf,
+    /// Another bundle, or another variant of this one, on the same samples: the difference with its
+    /// interval. Without labels, how far the two agree.
+    #[arg(long, value_name = "BUNDLE|VARIANT")]
+    pub compare: Option<PathBuf>,
+    /// The main metric by parts of the samples, and the gap: a column of the table, a key of COCO's
+    /// pictures, or `folder`.
+    #[arg(long, value_name = "COLUMN")]
+    pub group: Option<String>,
+    /// What a column of the table is for, such as text=review; columns without a name have numbers from 1.
+    #[arg(long, value_name = "ROLE=NAME", value_parser = setting)]
+    pub column: Vec<(String, String)>,
+    /// Only so many samples, the first ones.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
     /// One JSON object.
     #[arg(long)]
     pub json: bool,

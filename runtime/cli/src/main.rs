@@ -9,6 +9,8 @@ mod choose;
 mod convert;
 mod doctor;
 mod draw;
+#[cfg(feature = "convert")]
+mod eval;
 mod failure;
 #[cfg(feature = "convert")]
 mod fetch;
@@ -53,6 +55,8 @@ fn run(args: Args) -> anyhow::Result<()> {
         Command::Convert(args) => convert::convert(&args),
         Command::Run(args) => run::run(&args),
         Command::Bench(args) => bench::bench(&args),
+        #[cfg(feature = "convert")]
+        Command::Eval(args) => eval::eval(&args),
         Command::Info(args) => info::info(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Doctor(args) => doctor::doctor(&args),

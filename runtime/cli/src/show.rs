@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use bevel::text::Entity;
+use bevel_manifest::Measured;
 use bevel::vision::{Detection, Instance, OrientedDetection, Posed, Region};
 use bevel::{Answer, Tensor, TensorData};
 

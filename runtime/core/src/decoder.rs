@@ -143,6 +143,55 @@ impl Decoder {
         }
         Ok(chosen)
     }
+
+    /// The sum over a row of tokens, from the second on, of the log-probability that each follows those
+    /// before it: one run of the graph.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] when the graph answers logits of the last token alone; else as
+    /// [`greedy`](Self::greedy).
+    pub(crate) fn log_probability(&mut self, ids: &[i64], spent: &mut Duration) -> Result<f64> {
+        if self.inputs.encoder {
+            let what = "asks for `encoder_hidden_states`, and there is no encoder";
+            return Err(Error::model(self.session.path(), what));
+        }
+        if ids.is_empty() {
+            return Err(Error::Input("the text has no tokens".into()));
+        }
+        let prompt = Prompt {
+            ids,
+            mask: None,
+            rows: 1,
+            hidden: None,
+        };
+        let past = self.cache.empty(1)?;
+        let step = Step::first(self.inputs, &prompt);
+        let outputs = step.run(&mut self.session, &past, spent)?;
+        let wrong = "output `logits` is not float32 1×T×V for T tokens";
+        let Some(logits) = Logits::of(&outputs, 1).filter(|logits| logits.tokens == ids.len())
+        else {
+            return Err(Error::Unsupported(wrong.into()));
+        };
+        let rows = logits.values.chunks_exact(logits.vocabulary);
+        let sum = rows.zip(&ids[1..]).map(|(row, &id)| {
+            let id = usize::try_from(id).ok().and_then(|id| row.get(id))?;
+            Some(log_softmax(row, *id))
+        });
+        let sum: Option<f64> = sum.sum();
+        sum.ok_or_else(|| {
+            Error::Unsupported(format!(
+                "the text has tokens beyond the {} that the graph knows",
+                logits.vocabulary
+            ))
+        })
+    }
+}
+
+/// The log-probability of the token with this logit, in f64: a text adds up thousands of them.
+fn log_softmax(row: &[f32], logit: f32) -> f64 {
+    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = row.iter().map(|v| f64::from(v - max).exp()).sum();
+    f64::from(logit - max) - sum.ln()
 }
 
 impl<'a> Prompt<'a> {

@@ -72,5 +72,5 @@ pub use registry::{Answer, AnyPipeline, Sample, open};
 pub use session::{Session, TensorInfo};
 pub use speech::Transcribe;
 pub use tensors::{Tensor, TensorData};
-pub use text::{AnswerQuestion, Embed, Generate, Tag};
+pub use text::{AnswerQuestion, Embed, Generate, Likelihood, Tag};
 pub use vision::{Classify, Detect};

@@ -11,7 +11,7 @@ use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Pipeline, Task, Timing};
 use crate::tensors::Named;
-use crate::text::Question;
+use crate::text::{Likelihood, Question};
 
 /// One item of any task.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +75,17 @@ pub trait AnyPipeline {
 
     /// Where the time of the last run went.
     fn timing(&self) -> Timing;
+
+    /// How likely the model finds a text, for models that go on with one.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for every other model; else those of the pipeline.
+    fn likelihood(&mut self, _text: &str) -> Result<Likelihood> {
+        let task = self.task();
+        Err(Error::Unsupported(format!(
+            "a model for `{task}` has no likelihood of texts"
+        )))
+    }
 }
 
 type Open = fn(&Bundle, &Options) -> Result<Box<dyn AnyPipeline>>;

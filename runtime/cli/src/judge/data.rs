@@ -110,6 +110,9 @@ fn hash(items: &[Item]) -> anyhow::Result<String> {
             Item::Text(text) => of(&mut text.as_bytes())?,
             Item::Image(image) => of(&mut image.as_raw().as_slice())?,
             Item::Sound(path) => of(&mut File::open(path)?)?,
+            Item::Question(asked) => {
+                of(&mut asked.question.as_bytes().chain(asked.context.as_bytes()))?
+            }
             Item::Tensors(named) => of(&mut bevel::tensors::to_safetensors(named)?.as_slice())?,
         };
     }

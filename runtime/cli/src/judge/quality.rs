@@ -2,7 +2,7 @@
 
 use bevel::tensors::Named;
 use bevel::text::Tokenize;
-use bevel::{Answer, AnyPipeline, Bundle, Session, Slots, Tensor, TensorData};
+use bevel::{Answer, AnyPipeline, Bundle, Options, Session, Slots, Tensor, TensorData};
 use bevel_convert::{AGREEMENT, Quality};
 use bevel_manifest::ErrorKind;
 
@@ -15,8 +15,12 @@ const COSINE: &str = "cosine";
 /// Tokens behind a prompt that are compared.
 const TOKENS: usize = 24;
 
+/// A variant whose figures are wanted.
 fn open(bundle: &Bundle, variant: &str) -> bevel::Result<Box<dyn AnyPipeline>> {
-    let mut options = eval::options(super::options(variant));
+    open_with(bundle, eval::measuring(super::options(variant)))
+}
+
+fn open_with(bundle: &Bundle, mut options: Options) -> bevel::Result<Box<dyn AnyPipeline>> {
     if options.max_tokens.is_none() && bundle.manifest().task == bevel::TaskName::Generate {
         options.max_tokens = Some(TOKENS);
     }
@@ -64,7 +68,8 @@ fn quality(metric: String, figure: &Figure, reference: f64, worst: Option<f64>) 
 /// are dropped. `None` where no pipeline serves the task yet.
 pub fn answers(bundle: &Bundle, samples: &mut Samples) -> anyhow::Result<Option<Vec<Answer>>> {
     let variant = bundle.manifest().variant.clone();
-    let mut pipeline = match open(bundle, &variant) {
+    // As it runs later: what it would not show is no truth.
+    let mut pipeline = match open_with(bundle, super::options(&variant)) {
         Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(None),
         opened => opened?,
     };

@@ -48,6 +48,15 @@ pub struct Generated {
     pub ids: Vec<u32>,
 }
 
+/// How likely a model finds a text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Likelihood {
+    /// The sum of the natural logarithms of the probabilities of its tokens, at most 0.
+    pub log_probability: f64,
+    /// How many tokens that is: all but those that nothing comes before.
+    pub tokens: usize,
+}
+
 impl Generate {
     /// Opens a bundle directory.
     ///
@@ -107,16 +116,7 @@ impl Generate {
     /// fails.
     pub fn run(&mut self, text: &str) -> Result<Generated> {
         let start = Instant::now();
-        let encoding = self.tokenizer.encode_fast(text, true);
-        let encoding =
-            encoding.map_err(|e| Error::Input(format!("the tokenizer refused the text: {e}")))?;
-        let mut read = encoding.get_ids().to_vec();
-        if read.is_empty() {
-            let first = self.spec.start_id.ok_or_else(|| {
-                Error::Input("the text is empty, and this model does not begin by itself".into())
-            })?;
-            read.push(first);
-        }
+        let read = self.ids(text)?;
         let room = self.spec.max_tokens.saturating_sub(read.len());
         if room == 0 {
             return Err(Error::Input(format!(
@@ -150,6 +150,47 @@ impl Generate {
         timing.decode = start.elapsed() - timing.prepare - timing.run;
         self.timing = timing;
         Ok(Generated { text, ids })
+    }
+
+    /// How likely the model finds a text. What is longer than the model holds is read in pieces, each
+    /// as if nothing came before it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a text that cannot be made tokens of, [`Error::Run`] when ONNX Runtime fails.
+    pub fn likelihood(&mut self, text: &str) -> Result<Likelihood> {
+        let start = Instant::now();
+        let ids = self.ids(text)?;
+        let mut timing = Timing {
+            prepare: start.elapsed(),
+            ..Timing::default()
+        };
+        let mut found = Likelihood::default();
+        for piece in ids.chunks(self.spec.max_tokens.max(2)) {
+            let piece: Vec<i64> = piece.iter().map(|id| i64::from(*id)).collect();
+            // The first token follows nothing, so a lone one says nothing.
+            if piece.len() > 1 {
+                found.log_probability += self.decoder.log_probability(&piece, &mut timing.run)?;
+                found.tokens += piece.len() - 1;
+            }
+        }
+        timing.decode = start.elapsed() - timing.prepare - timing.run;
+        self.timing = timing;
+        Ok(found)
+    }
+
+    /// The tokens of a text, at least the one that stands for an empty one.
+    fn ids(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self.tokenizer.encode_fast(text, true);
+        let encoding =
+            encoding.map_err(|e| Error::Input(format!("the tokenizer refused the text: {e}")))?;
+        let mut ids = encoding.get_ids().to_vec();
+        if ids.is_empty() {
+            let first = self.spec.start_id.ok_or_else(|| {
+                Error::Input("the text is empty, and this model does not begin by itself".into())
+            })?;
+            ids.push(first);
+        }
+        Ok(ids)
     }
 
     /// The text that `new` adds to what was `read`. Tokens may mean another text where they begin one:
@@ -196,6 +237,10 @@ impl AnyPipeline for Generate {
 
     fn timing(&self) -> Timing {
         self.timing
+    }
+
+    fn likelihood(&mut self, text: &str) -> Result<Likelihood> {
+        Self::likelihood(self, text)
     }
 }
 

@@ -20,7 +20,7 @@ pub use classify::Classify;
 pub use embed::Embed;
 pub use entities::{Entities, Entity};
 pub(crate) use generate::open_boxed;
-pub use generate::{Generate, Generated};
+pub use generate::{Generate, Generated, Likelihood};
 pub use spans::Span;
 pub use tag::Tag;
 pub use tokenize::Tokenize;

@@ -24,6 +24,11 @@ impl Mask {
         self.rle.area()
     }
 
+    /// The runs of its pixels as COCO's text of them.
+    pub fn counts(&self) -> String {
+        self.rle.text()
+    }
+
     /// The runs of its pixels, counted down the columns of the picture, each column behind the one to
     /// its left: where a run begins, and how long it is.
     pub fn runs(&self) -> impl Iterator<Item = (u64, u64)> {
@@ -35,7 +40,7 @@ impl Serialize for Mask {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_struct("Mask", 2)?;
         object.serialize_field("size", &self.size())?;
-        object.serialize_field("counts", &self.rle.text())?;
+        object.serialize_field("counts", &self.counts())?;
         object.end()
     }
 }

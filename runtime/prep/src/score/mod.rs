@@ -1,13 +1,25 @@
 //! Logits to scores, boxes to fewer boxes, masks to pixels, texts to error rates.
 
+mod bootstrap;
+mod correlation;
 mod mask;
 mod nms;
 mod oriented;
+mod precision;
+mod span;
+mod squad;
+mod tally;
 mod wer;
 
+pub use bootstrap::{Resamples, interval};
+pub use correlation::{pearson, spearman};
 pub use mask::{Paste, Rle};
 pub use nms::{Box2d, Nms};
 pub use oriented::{OrientedBox, suppress_oriented};
+pub use precision::{Curve, Match, Matches};
+pub use span::{Span, spans};
+pub use squad::{answer_f1, exact_match, normalize_answer};
+pub use tally::{Tally, class_mean};
 pub use wer::{Edits, char_errors, normalize_words, word_errors};
 
 /// Makes logits scores that sum to 1, in place. The largest is subtracted first, so large logits do
