@@ -48,12 +48,10 @@ pub fn convert(args: &ConvertArgs) -> anyhow::Result<()> {
     // the choice: better to say so before the work than after.
     open::runtime(None)?;
     let bar = progress();
-    let mut judge = Side {
-        recording: args.verify.clone(),
-        calibrate: args.calibrate.clone(),
-        eval: args.eval.clone(),
-        ..Side::default()
-    };
+    let mut judge = Side::default();
+    judge.recording = args.verify.clone();
+    judge.calibrate = args.calibrate.clone();
+    judge.eval = args.eval.clone();
     let report = bevel_convert::convert(
         &from.checkpoint,
         &args.output,
