@@ -4,11 +4,11 @@
 Each folder holds one encoder with the heads for classify, tag and answer; which one is meant is said to `bevel convert`. Weights
 are random, the vocabularies those of `../tokenizers`. Texts longer than 48 tokens are read in windows.
 
-Made with transformers 4.57.3, the last series with a pipeline for question answering, and tokenizers 0.22. Tolerance: labels,
-texts and places exact; scores 1e-4. `classify` is its text-classification, `tag` its token-classification with
-`aggregation_strategy="first"`, `answer` its question-answering with `max_answer_len=30`. Where Bevel says that it differs, so do the
-classes here: words end at any white space and hold whole characters, a token counts where a window has the most text on both
-sides of it, windows are not added up, no space around an answer.
+Made with transformers 4.57.3, the last series with a pipeline for question answering, and tokenizers 0.22. Tolerance:
+labels, texts and places exact; scores 1e-4. `classify` is its text-classification, `tag` its token-classification with
+`aggregation_strategy="first"`, `answer` its question-answering with `max_answer_len=30`. Where Bevel says that it differs, so
+do the classes here: words end at any white space and hold whole characters, a token counts where a window has the most text on both
+sides of it, windows are not added up, nothing begins, ends or consists of white space.
 """
 
 import argparse
@@ -112,14 +112,15 @@ class Tags(TokenClassificationPipeline):
         }
         strategy = transformers.pipelines.AggregationStrategy.FIRST
         found = self.postprocess([output], strategy)
-        return [entity for entity in (trimmed(text, entity, "entity_group") for entity in found) if entity["text"]]
+        return without_blanks(text, found)
 
 
 class Answers(QuestionAnsweringPipeline):
     """The likeliest answer of any window."""
 
     def postprocess(self, outputs, **kwargs):
-        return max((super(Answers, self).postprocess([output], **kwargs) for output in outputs), key=lambda answer: answer["score"])
+        answers = [super(Answers, self).postprocess([output], **kwargs) for output in outputs]
+        return max(answers, key=lambda answer: answer["score"])
 
 
 def trimmed(text: str, found: dict, label: str | None) -> dict:
@@ -130,6 +131,11 @@ def trimmed(text: str, found: dict, label: str | None) -> dict:
         end -= 1
     named = {"label": found[label], "text": text[start:end]} if label else {"answer": text[start:end]}
     return {**named, "start": start, "end": end, "score": float(found["score"])}
+
+
+def without_blanks(text: str, found: list[dict]) -> list[dict]:
+    entities = (trimmed(text, entity, "entity_group") for entity in found)
+    return [entity for entity in entities if entity["text"]]
 
 
 class Reference:
@@ -156,7 +162,7 @@ class Reference:
 
     def plain_tag(self, text: str) -> list[dict]:
         found = self.plain_tags(text, aggregation_strategy="first")
-        return [trimmed(text, entity, "entity_group") for entity in found]
+        return without_blanks(text, found)
 
     def answer(self, question: str, context: str, plain: bool = False) -> dict:
         added = self.tokenizer.num_special_tokens_to_add(pair=True)

@@ -31,6 +31,7 @@ impl<'a> Characters<'a> {
 
     /// The part without white space around it.
     pub fn trim(&self, mut part: Range<usize>) -> Range<usize> {
+        part.end = part.end.min(self.bytes.len() - 1);
         while part.start < part.end && self.is_space(part.start) {
             part.start += 1;
         }
@@ -51,6 +52,7 @@ mod tests {
         assert_eq!(text.slice(2..5), "e\u{301}🦀");
         assert_eq!(text.trim(1..7), 2..5);
         assert_eq!(text.trim(5..7), 7..7);
+        assert!(text.trim(6..9).is_empty() && text.trim(8..9).is_empty());
         assert_eq!(text.slice(6..9), "");
         assert!(text.is_space(1) && !text.is_space(0) && !text.is_space(70));
     }
