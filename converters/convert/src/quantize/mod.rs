@@ -6,6 +6,7 @@
 
 pub(crate) mod blocks;
 pub(crate) mod dynamic;
+pub(crate) mod half;
 mod int8;
 pub(crate) mod packed;
 mod product;
@@ -75,6 +76,15 @@ impl Quantized {
                 None => graph.nodes.push(node.clone()),
             }
         }
+        Self::new(request, graph, nodes, &covered)
+    }
+
+    fn new(
+        request: &Request<'_>,
+        mut graph: Graph,
+        nodes: Vec<String>,
+        covered: &Covered<'_>,
+    ) -> Self {
         graph.drop_unused_initializers();
         let covered: usize = covered.values().sum();
         Self {
