@@ -6,6 +6,7 @@
 
 mod blocks;
 mod dynamic;
+mod half;
 mod int8;
 mod packed;
 mod product;
@@ -78,6 +79,15 @@ impl Quantized {
                 None => graph.nodes.push(node.clone()),
             }
         }
+        Self::new(request, graph, nodes, &covered)
+    }
+
+    fn new(
+        request: &Request<'_>,
+        mut graph: Graph,
+        nodes: Vec<String>,
+        covered: &Covered<'_>,
+    ) -> Self {
         graph.drop_unused_initializers();
         let covered: usize = covered.values().sum();
         Self {
