@@ -6,6 +6,8 @@
 
 pub(crate) mod dynamic;
 mod int8;
+pub(crate) mod qdq;
+pub(crate) mod range;
 pub(crate) mod seen;
 
 use bevel_onnx::Graph;
