@@ -32,7 +32,15 @@ pub(crate) struct Settings {
     pub method: Method,
     /// Activations in −128 … 127, as kernels of ARM like them, rather than in 0 … 255.
     pub signed: bool,
+    /// The convolutions that the input meets first stay in float as long as none reads more channels
+    /// than this. Rounding hurts most there, and kernels on codes want many channels: they gain
+    /// nothing on three. [`STEM_CHANNELS`] is a good start; networks with `Sigmoid` behind each
+    /// convolution may want more.
+    pub stem_channels: usize,
 }
+
+/// Colours, and four of their neighbours beside each other.
+pub(crate) const STEM_CHANNELS: usize = 16;
 
 /// Ends the name of a result before it is rounded to codes. Behind the rounding it has its old name.
 pub(super) const BEFORE: &str = ".float";
@@ -60,7 +68,7 @@ pub(crate) fn wanted(graph: &Graph) -> Vec<String> {
 }
 
 pub(crate) fn quantize(request: &Request<'_>, settings: &Settings) -> Quantized {
-    let place = Place::new(request);
+    let place = Place::new(request, settings.stem_channels);
     let mut rewrite = Rewrite {
         scales: Scales::new(request, &place, settings),
         place,

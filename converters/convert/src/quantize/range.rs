@@ -142,15 +142,20 @@ fn squared_error(histogram: &Histogram, range: Range) -> f64 {
 /// Σ p·ln(p/q): p are the elements with those outside moved to the ends; q is what the codes leave
 /// of those inside, each code's elements spread evenly over its bins that have any.
 fn divergence(histogram: &Histogram, range: Range) -> f64 {
+    // With a bin for each code nothing is told apart.
+    if range.high - range.low < 256.0 * histogram.width() {
+        return f64::INFINITY;
+    }
     let codes = Codes::new(range, false);
     let half = histogram.width() / 2.0;
     let middle = |bin: usize| histogram.edge(bin) + half;
-    let filled: Vec<(usize, f64)> = histogram
-        .counts
-        .iter()
-        .enumerate()
-        .filter(|(_, count)| **count > 0)
-        .map(|(bin, count)| (bin, *count as f64))
+    // The peak at zero that `Relu` and padding leave has a code of its own and no part in this: its
+    // bin counts as much as the next.
+    let zero = Histogram::BINS / 2;
+    let counted = |bin: usize| histogram.counts[if bin == zero { bin + 1 } else { bin }];
+    let filled: Vec<(usize, f64)> = (0..Histogram::BINS)
+        .map(|bin| (bin, counted(bin) as f64))
+        .filter(|(_, count)| *count > 0.0)
         .collect();
     let inside = |bin: usize| (range.low..=range.high).contains(&middle(bin));
     let (Some(first), Some(last)) = (

@@ -56,10 +56,6 @@ const MIN_WEIGHTS: usize = 256;
 /// Branches of a `Concat` whose ranges differ by more than this factor are not of one kind.
 const MIXED: f32 = 4.0;
 
-/// A convolution of a graph's input with no more channels than this stays in float: it is where
-/// rounding hurts most, and no faster on codes, whose kernels want many channels.
-const STEM_CHANNELS: usize = 16;
-
 /// The weights of a product.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Weights<'a> {
@@ -84,7 +80,7 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    pub fn new(request: &Request<'a>) -> Self {
+    pub fn new(request: &Request<'a>, stem_channels: usize) -> Self {
         let mut place = Self::of(request.graph);
         let graph = request.graph;
         let nodes = graph.nodes.iter();
@@ -92,13 +88,16 @@ impl<'a> Place<'a> {
             .filter(|node| (request.may)(node))
             .filter_map(|node| place.clamp(node))
             .collect();
-        let able = |node: &NodeProto| (request.may)(node) && place.able(node, request.seen);
+        let stem = place.stem(stem_channels);
+        let able = |node: &'a NodeProto| {
+            let float = stem.contains(node.result()) || !(request.may)(node);
+            !float && place.able(node, request.seen)
+        };
         let mut useful = HashSet::new();
         for node in graph.nodes.iter().rev().filter(|node| able(node)) {
             let mut results = place.results(node);
-            let reason = place.weights(node).is_some_and(|weights| {
-                weights.tensor.len() >= MIN_WEIGHTS && !place.is_stem(node, &weights)
-            });
+            let weights = place.weights(node);
+            let reason = weights.is_some_and(|weights| weights.tensor.len() >= MIN_WEIGHTS);
             let read = |node: &&NodeProto| useful.contains(node.result());
             if reason || results.any(|result| place.readers_of(result).iter().any(read)) {
                 useful.insert(node.result());
@@ -106,14 +105,11 @@ impl<'a> Place<'a> {
         }
         let mut taken = HashSet::new();
         for node in graph.nodes.iter().filter(|n| useful.contains(n.result())) {
-            let fed = match place.weights(node) {
-                Some(weights) => !place.is_stem(node, &weights),
-                None => place.data(node).any(|value| {
-                    let producer = place.producer(value);
-                    producer.is_some_and(|producer| taken.contains(producer.result()))
-                }),
+            let coded = |value| {
+                let producer = place.producer(value);
+                producer.is_some_and(|producer| taken.contains(producer.result()))
             };
-            if fed {
+            if Self::kind(node) == Some(Kind::Product) || place.data(node).any(coded) {
                 taken.insert(node.result());
             }
         }
@@ -295,29 +291,26 @@ impl<'a> Place<'a> {
         apart && most > MIXED * least
     }
 
-    fn is_stem(&self, node: &NodeProto, weights: &Weights<'_>) -> bool {
-        let few = weights
-            .tensor
-            .dims
-            .get(1)
-            .is_some_and(|c| *c <= STEM_CHANNELS);
-        let first = node.int("group").unwrap_or(1) == 1;
-        node.is("Conv") && few && first && {
-            let value = node.input_at(0).unwrap_or_default();
-            self.comes_from_input(value, 0)
+    /// The convolutions that a picture meets first, as long as none has more than `channels` of input.
+    fn stem(&self, channels: usize) -> HashSet<&'a str> {
+        let mut stem = HashSet::new();
+        let inputs = self.graph.inputs.iter().map(|input| input.name.as_str());
+        let mut early: HashSet<&str> = inputs.chain(self.constants.keys().copied()).collect();
+        for node in &self.graph.nodes {
+            let thin = || {
+                let weights = self.weights(node).filter(|_| node.is("Conv"));
+                let groups = usize::try_from(node.int("group").unwrap_or(1)).unwrap_or(1);
+                weights.is_some_and(|w| w.tensor.dims[1].saturating_mul(groups) <= channels)
+            };
+            let product = Self::kind(node) == Some(Kind::Product);
+            if self.data(node).all(|value| early.contains(value)) && (!product || thin()) {
+                early.extend(node.output.iter().map(String::as_str));
+                if product {
+                    stem.insert(node.result());
+                }
+            }
         }
-    }
-
-    /// Whether no product lies between the graph's input and a value.
-    fn comes_from_input(&self, value: &str, depth: usize) -> bool {
-        // Colours are normalised in a few steps, and `Focus` of YOLOX is three.
-        const DEPTH: usize = 8;
-        let Some(node) = self.producers.get(value) else {
-            return self.graph.inputs.iter().any(|input| input.name == value);
-        };
-        let first = node.input_at(0).unwrap_or_default();
-        let product = Self::kind(node) == Some(Kind::Product);
-        !product && depth < DEPTH && self.comes_from_input(first, depth + 1)
+        stem
     }
 
     /// A `Relu`, or a `Clip` whose bounds are known and hold zero, that alone reads the result of a
