@@ -10,6 +10,8 @@ mod half;
 mod int8;
 mod packed;
 mod product;
+mod qdq;
+mod range;
 pub(crate) mod seen;
 mod smooth;
 #[cfg(test)]
