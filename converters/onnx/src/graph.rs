@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::proto::NodeProto;
 use crate::{Attribute, DType, OPSET, Tensor};
@@ -56,7 +56,15 @@ impl Dim {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Builder {
     scope: String,
-    names: HashSet<String>,
+    names: Names,
+}
+
+/// The names that are taken.
+#[derive(Debug, Clone, Default)]
+struct Names {
+    taken: HashSet<String>,
+    /// The number to try next behind a name that was taken.
+    next: HashMap<String, usize>,
 }
 
 impl PartialEq for Builder {
@@ -92,7 +100,7 @@ impl Graph {
         dtype: DType,
         dims: impl IntoIterator<Item = Dim>,
     ) -> String {
-        self.builder.names.insert(name.into());
+        self.builder.names.taken.insert(name.into());
         self.inputs.push(Value {
             name: name.into(),
             dtype,
@@ -209,7 +217,7 @@ impl Graph {
         dtype: DType,
         dims: impl IntoIterator<Item = Dim>,
     ) {
-        self.builder.names.insert(name.into());
+        self.builder.names.taken.insert(name.into());
         rename(&mut self.nodes, value, name);
         self.outputs.push(Value {
             name: name.into(),
@@ -223,11 +231,11 @@ impl Graph {
         if value == name {
             return;
         }
-        if self.builder.names.contains(name) {
+        if self.builder.names.taken.contains(name) {
             let other = self.unique(name.to_owned());
             self.rename_value(name, &other);
         }
-        self.builder.names.insert(name.to_owned());
+        self.builder.names.taken.insert(name.to_owned());
         self.rename_value(value, name);
     }
 
@@ -264,21 +272,25 @@ impl Graph {
         names.extend(self.inputs.iter().map(|input| input.name.clone()));
         names.extend(self.initializers.iter().map(|t| t.name.clone()));
         gather_names(&self.nodes, &mut names);
-        self.builder.names = names;
+        self.builder.names = Names {
+            taken: names,
+            next: HashMap::new(),
+        };
     }
 
     /// A name that nothing has, like this one, and takes it.
     pub(crate) fn unique(&mut self, name: String) -> String {
-        if self.builder.names.insert(name.clone()) {
+        let Names { taken, next } = &mut self.builder.names;
+        if taken.insert(name.clone()) {
             return name;
         }
-        let mut number = 2usize;
+        let number = next.entry(name.clone()).or_insert(2);
         loop {
             let candidate = format!("{name}_{number}");
-            if self.builder.names.insert(candidate.clone()) {
+            *number += 1;
+            if taken.insert(candidate.clone()) {
                 return candidate;
             }
-            number += 1;
         }
     }
 }
