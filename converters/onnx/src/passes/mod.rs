@@ -125,7 +125,7 @@ impl Graph {
         };
         self.hoist();
         dead::drop_unread(self);
-        // What folding may add, so that a small file stays one.
+        // What new constants may add, so that a small file stays one.
         let mut budget = fold::budget(self);
         for _ in 0..MAX_SWEEPS {
             let mut changes = 0;
