@@ -16,6 +16,8 @@ pub struct Graph {
     pub nodes: Vec<NodeProto>,
     /// Constants.
     pub initializers: Vec<Tensor>,
+    /// What is known of values in between that cannot be inferred; see [`state`](Self::state).
+    pub stated: Vec<Value>,
     /// Operator set domain to version; `""` is ONNX itself.
     pub opsets: BTreeMap<String, i64>,
     /// Free key-value metadata of the model.
@@ -82,6 +84,7 @@ impl Graph {
             outputs: Vec::new(),
             nodes: Vec::new(),
             initializers: Vec::new(),
+            stated: Vec::new(),
             opsets: BTreeMap::from([(String::new(), OPSET)]),
             metadata: BTreeMap::new(),
             builder: Builder::default(),
@@ -219,8 +222,21 @@ impl Graph {
     ) {
         self.builder.names.taken.insert(name.into());
         rename(&mut self.nodes, value, name);
+        // An output says its dimensions itself.
+        self.stated.retain(|stated| stated.name != value);
         self.outputs.push(Value {
             name: name.into(),
+            dtype,
+            dims: Some(dims.into_iter().collect()),
+        });
+    }
+
+    /// Writes down the dimensions of a value in between, where the model knows more of them than can
+    /// be inferred, such as that positions are as many as tokens. Sessions join operators whose
+    /// shapes are known to be equal. A reader of the file believes it, so it must hold.
+    pub fn state(&mut self, value: &str, dtype: DType, dims: impl IntoIterator<Item = Dim>) {
+        self.stated.push(Value {
+            name: value.into(),
             dtype,
             dims: Some(dims.into_iter().collect()),
         });
@@ -241,6 +257,7 @@ impl Graph {
 
     fn rename_value(&mut self, from: &str, to: &str) {
         let values = self.inputs.iter_mut().chain(&mut self.outputs);
+        let values = values.chain(&mut self.stated);
         let names = values.map(|value| &mut value.name);
         let constants = self.initializers.iter_mut().map(|tensor| &mut tensor.name);
         for name in names.chain(constants).filter(|name| *name == from) {
