@@ -50,7 +50,7 @@ pub fn convert(
     let mut variants = Vec::new();
     for scheme in &wanted.build {
         clock.begin(Stage::Quantize);
-        let graphs = match scheme.apply(&built.graphs) {
+        let mut graphs = match scheme.apply(&built.graphs) {
             Ok(graphs) => graphs,
             Err(why) if wanted.optional => {
                 built.notes.push(format!("{scheme} is left out: {why}"));
@@ -64,6 +64,9 @@ pub fn convert(
                 });
             }
         };
+        if !options.portable {
+            graphs.values_mut().for_each(|graph| _ = graph.fuse());
+        }
         clock.begin(Stage::Write);
         variants.push(Candidate::write(*scheme, &graphs, staging.dir())?);
     }

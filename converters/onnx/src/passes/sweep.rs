@@ -48,6 +48,30 @@ impl View<'_> {
         self.constant(node.input_at(place)?)
     }
 
+    /// A constant of one f32, which spreads over whatever it meets.
+    pub fn number(&self, value: &str) -> Option<f32> {
+        let tensor = self.constant(value).filter(|t| t.dims.len() <= 1)?;
+        match *tensor.as_f32()? {
+            [number] => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The number at a node's place.
+    pub fn number_at(&self, node: &NodeProto, place: usize) -> Option<f32> {
+        self.number(node.input_at(place)?)
+    }
+
+    /// What a node of two inputs reads besides a number, and the number.
+    pub fn with_number<'n>(&self, node: &'n NodeProto) -> Option<(&'n str, f32)> {
+        let [a, b] = node.input.as_slice() else {
+            return None;
+        };
+        let sides = [(a, b), (b, a)].into_iter();
+        let mut found = sides.filter_map(|(value, number)| Some((value, self.number(number)?)));
+        found.next().map(|(value, number)| (value.as_str(), number))
+    }
+
     /// The known whole numbers at a node's place.
     pub fn ints_at(&self, node: &NodeProto, place: usize) -> Option<Vec<i64>> {
         self.facts.get(node.input_at(place)?)?.ints()

@@ -1,3 +1,5 @@
+mod fusions;
+
 use super::*;
 use crate::proto::{AttributeProto, GraphProto, ValueInfoProto};
 use crate::{Attribute, DType, Dim};
