@@ -50,7 +50,7 @@ pub fn convert(
 
     clock.begin(Stage::Write);
     // Everything else is compared with it, so it is there even where it does not ship.
-    let reference = Candidate::write(base, &built.graphs, staging.dir())?;
+    let reference = Candidate::write(base, &built.graphs, options.portable, staging.dir())?;
     for file in &built.files {
         staging.add(file)?;
     }
@@ -98,7 +98,7 @@ pub fn convert(
                 &staging,
                 &manifest,
                 &built.graphs,
-                &options.gate,
+                options,
                 wanted.must_be_faster,
             )?;
             for scheme in &wanted.others {
@@ -122,7 +122,8 @@ pub fn convert(
             clock.begin(Stage::Quantize);
             match search::blind(*scheme, &built.graphs) {
                 Ok((graphs, way)) => {
-                    let written = Candidate::write(*scheme, &graphs, staging.dir())?;
+                    let written =
+                        Candidate::write(*scheme, &graphs, options.portable, staging.dir())?;
                     variants.push(Candidate {
                         way: way.to_string(),
                         ..written

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use bevel_manifest::Manifest;
+use bevel_manifest::{Manifest, Target};
 use bevel_onnx::Graph;
 
 use crate::arch::Graphs;
@@ -18,7 +18,7 @@ use crate::quantize::seen::tapped;
 use crate::quantize::{Request, Seen, Way};
 use crate::report::{Stage, Trial};
 use crate::variants::Candidate;
-use crate::{Error, Scheme};
+use crate::{Error, Options, Scheme};
 
 /// Recorded runs that outputs are compared on. Ways and layers differ by much more than runs do.
 const COMPARED_RUNS: usize = 8;
@@ -40,14 +40,17 @@ pub(crate) type Layers = BTreeSet<(&'static str, String)>;
 
 /// An fp32 bundle that others are measured against.
 pub(crate) struct Search<'a> {
-    pub judge: &'a mut dyn Judge,
-    pub staging: &'a Staging,
+    judge: &'a mut dyn Judge,
+    staging: &'a Staging,
     /// Of the fp32 bundle that lies in staging.
-    pub manifest: &'a Manifest,
-    pub graphs: &'a Graphs,
-    pub gate: &'a Gate,
+    manifest: &'a Manifest,
+    graphs: &'a Graphs,
+    gate: &'a Gate,
+    portable: bool,
+    /// Whether the activations of static int8 get a sign, as kernels of ARM want it.
+    signed: bool,
     /// Whether a variant has to be faster than fp32 here.
-    pub must_be_faster: bool,
+    must_be_faster: bool,
     pub recorded: Option<Recorded>,
     seen: BTreeMap<&'static str, Seen>,
     truth: BTreeMap<&'static str, Answers>,
@@ -67,7 +70,7 @@ impl<'a> Search<'a> {
         staging: &'a Staging,
         manifest: &'a Manifest,
         graphs: &'a Graphs,
-        gate: &'a Gate,
+        options: &'a Options,
         must_be_faster: bool,
     ) -> Result<Self, Error> {
         let recorded = judge
@@ -78,7 +81,9 @@ impl<'a> Search<'a> {
             staging,
             manifest,
             graphs,
-            gate,
+            gate: &options.gate,
+            portable: options.portable,
+            signed: options.target.as_ref().is_some_and(Target::wants_signed),
             must_be_faster,
             recorded,
             seen: BTreeMap::new(),
@@ -93,7 +98,7 @@ impl<'a> Search<'a> {
         clock: &mut Clock<'_>,
     ) -> Result<Result<Candidate, String>, Error> {
         clock.begin(Stage::Quantize);
-        let ways = Way::of(scheme, self.recorded.is_some());
+        let ways = Way::of(scheme, self.recorded.is_some(), self.signed);
         if ways.is_empty() {
             return Ok(Err(NEEDS_DATA.into()));
         }
@@ -316,7 +321,8 @@ impl<'a> Search<'a> {
     ) -> Result<Candidate, Error> {
         clock.begin(Stage::Measure);
         clock.detail(format!("{scheme}, {way}"), 0, 0);
-        let mut candidate = Candidate::write(scheme, &rewritten.graphs, self.staging.dir())?;
+        let mut candidate =
+            Candidate::write(scheme, &rewritten.graphs, self.portable, self.staging.dir())?;
         candidate.way = way.to_string();
         let mut manifest = self.manifest.clone();
         manifest.variants.push(candidate.variant());
@@ -366,7 +372,8 @@ impl<'a> Search<'a> {
         rewritten: Rewritten,
         measured: Candidate,
     ) -> Result<Candidate, Error> {
-        let written = Candidate::write(scheme, &rewritten.graphs, self.staging.dir())?;
+        let written =
+            Candidate::write(scheme, &rewritten.graphs, self.portable, self.staging.dir())?;
         Ok(Candidate {
             way: way.to_string(),
             ..measured.with_files_of(written)
@@ -423,7 +430,7 @@ impl<'a> Search<'a> {
 
 /// A scheme where nobody can run graphs: its first way that needs no data.
 pub(crate) fn blind(scheme: Scheme, graphs: &Graphs) -> Result<(Graphs, Way), String> {
-    let ways = Way::of(scheme, false);
+    let ways = Way::of(scheme, false, false);
     let way = ways.into_iter().next().ok_or(NEEDS_DATA)?;
     let rewritten = rewrite(graphs, &way, &BTreeMap::new(), &|_, _| true);
     worth(&rewritten)?;

@@ -36,9 +36,11 @@ impl Wanted {
         let optional = options.quantize == Quantize::Auto;
         let ship = match &options.quantize {
             _ if base == Scheme::AsShipped => vec![base],
-            Quantize::Auto => {
-                [vec![base], Scheme::sensible(graphs, options.target.as_ref())].concat()
-            }
+            Quantize::Auto => [
+                vec![base],
+                Scheme::sensible(graphs, options.target.as_ref()),
+            ]
+            .concat(),
             Quantize::List(schemes) if !schemes.is_empty() => schemes.clone(),
             Quantize::List(_) | Quantize::None => vec![base],
         };
@@ -154,10 +156,20 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    /// Saves the graphs into the folder of the bundle.
-    pub fn write(scheme: Scheme, graphs: &Graphs, dir: &Path) -> Result<Self, Error> {
+    /// Saves the graphs into the folder of the bundle; with ONNX Runtime's own operators unless they
+    /// are to be portable.
+    pub fn write(
+        scheme: Scheme,
+        graphs: &Graphs,
+        portable: bool,
+        dir: &Path,
+    ) -> Result<Self, Error> {
         let mut written = Vec::new();
         for (role, graph) in graphs {
+            let mut graph = graph.clone();
+            if !portable {
+                graph.fuse();
+            }
             written.extend(graph.save(&dir.join(graph_file(role, scheme)))?);
         }
         let size = |path: &PathBuf| std::fs::metadata(path).map(|m| m.len());

@@ -32,7 +32,12 @@ struct Timed {
 
 /// Times all variants and rewrites `bundle.toml`. Every variant in a bundle has passed its gate, so only
 /// time decides.
-pub fn choose(args: &BenchArgs, bundle: &Bundle, options: &Options, item: &Item) -> anyhow::Result<()> {
+pub fn choose(
+    args: &BenchArgs,
+    bundle: &Bundle,
+    options: &Options,
+    item: &Item,
+) -> anyhow::Result<()> {
     let mut manifest = bundle.manifest().clone();
     if !bundle.root().join(FILE_NAME).is_file() {
         let what = "a plain model has no variants to choose from; convert it to a bundle first";
@@ -131,7 +136,11 @@ fn print(choice: &Choice) {
     let fp32 = choice.variants.iter().find(|v| v.name == "fp32");
     let row = |timed: &Timed| {
         let ratio = fp32.map(|fp32| format!("{:.2} × fp32", timed.run_ms / fp32.run_ms));
-        let chosen = if timed.name == choice.chosen { "chosen" } else { "" };
+        let chosen = if timed.name == choice.chosen {
+            "chosen"
+        } else {
+            ""
+        };
         vec![
             timed.name.clone(),
             format!("{:.2} ms", timed.run_ms),
@@ -139,8 +148,14 @@ fn print(choice: &Choice) {
             chosen.into(),
         ]
     };
-    print!("{}", table(&choice.variants.iter().map(row).collect::<Vec<_>>()));
+    print!(
+        "{}",
+        table(&choice.variants.iter().map(row).collect::<Vec<_>>())
+    );
     if choice.before != choice.chosen {
-        println!("  bundle.toml: {} runs from now on instead of {}", choice.chosen, choice.before);
+        println!(
+            "  bundle.toml: {} runs from now on instead of {}",
+            choice.chosen, choice.before
+        );
     }
 }

@@ -154,10 +154,7 @@ fn print(report: &Report) -> anyhow::Result<()> {
     let rows = report.variants.iter().map(|v| {
         let (quality, time) = match &v.measured {
             None => (String::new(), String::new()),
-            Some(m) => (
-                quality(m),
-                format!("{:.2} × fp32", m.latency_ratio),
-            ),
+            Some(m) => (quality(m), format!("{:.2} × fp32", m.latency_ratio)),
         };
         let state = match (&v.dropped, v.name == report.chosen) {
             (Some(why), _) => format!("dropped: {why}"),

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use bevel::text::Entity;
-use bevel_manifest::Measured;
 use bevel::vision::{Detection, Instance, OrientedDetection, Posed, Region};
 use bevel::{Answer, Tensor, TensorData};
+use bevel_manifest::Measured;
 
 /// An answer as text, ending in a line break. Vectors say nothing to a person, so each is compared
 /// with that of the `first` input.

@@ -20,7 +20,12 @@ const PROFILES: [&str; 6] = [
 /// A profile by its name, or by its file.
 pub fn find(wanted: &Path) -> anyhow::Result<Target> {
     if wanted.extension().is_some_and(|e| e == "toml") {
-        let unreadable = || fail(ErrorKind::Input, format!("cannot read {}", wanted.display()));
+        let unreadable = || {
+            fail(
+                ErrorKind::Input,
+                format!("cannot read {}", wanted.display()),
+            )
+        };
         let text = std::fs::read_to_string(wanted).with_context(unreadable)?;
         return Target::from_toml(&text).with_context(|| wanted.display().to_string());
     }
