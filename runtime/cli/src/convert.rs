@@ -99,7 +99,7 @@ fn source(args: &ConvertArgs) -> anyhow::Result<From> {
         let text = std::fs::read_to_string(folder.join(catalog::RECIPE_FILE))
             .with_context(|| format!("cannot read the recipe in {}", folder.display()))?;
         let recipe = Recipe::from_toml(&text)?;
-        let Some(checkpoint) = &recipe.checkpoint else {
+        let Some(checkpoint) = recipe.checkpoint.as_ref().or(plain(&recipe)) else {
             return Err(fail(
                 ErrorKind::Unsupported,
                 format!(
@@ -118,6 +118,13 @@ fn source(args: &ConvertArgs) -> anyhow::Result<From> {
         checkpoint: args.checkpoint.clone(),
         recipe: None,
     })
+}
+
+/// The one graph of a model that runs as it is, and may be converted all the same.
+fn plain(recipe: &Recipe) -> Option<&String> {
+    let mut graphs = recipe.graphs.values();
+    let only = graphs.next().filter(|_| graphs.next().is_none());
+    only.filter(|graph| graph.ends_with(".onnx"))
 }
 
 /// The stages that are done, and the one that is under way.
