@@ -15,8 +15,8 @@
 //! sums up or takes powers, such as `ReduceMean`, `Pow` and `Exp`, stays f32: squares of ordinary
 //! numbers leave the range of f16. So do positions in pictures (`Resize`, `NonMaxSuppression`).
 //!
-//! On a CPU without f16 arithmetic ONNX Runtime calculates in f32 and casts: the graph is half as
-//! large and no faster.
+//! It is for devices with f16 arithmetic. On a CPU ONNX Runtime has few kernels for it: it casts and
+//! calculates in f32, so the graph is half as large and somewhat slower.
 
 use std::collections::{HashMap, HashSet};
 

@@ -27,12 +27,21 @@ const MAX_FACTOR: f32 = 128.0;
 /// Further back than this nothing is looked for.
 const MAX_STEPS: usize = 8;
 
-/// Normalisations with a scale as input 1 and perhaps a bias as input 2.
-const NORMALIZATIONS: [&str; 3] = [
-    "LayerNormalization",
-    "RMSNormalization",
-    "SimplifiedLayerNormalization",
+/// Normalisations: the places of the scale and of the bias, which may be left out. Other results than
+/// the first do not depend on them.
+const NORMALIZATIONS: [(&str, usize, Option<usize>); 5] = [
+    ("LayerNormalization", 1, Some(2)),
+    ("RMSNormalization", 1, None),
+    ("SimplifiedLayerNormalization", 1, None),
+    ("SkipLayerNormalization", 2, Some(3)),
+    ("SkipSimplifiedLayerNormalization", 2, None),
 ];
+
+fn normalization(node: &NodeProto) -> Option<(usize, Option<usize>)> {
+    let mut all = NORMALIZATIONS.iter();
+    let (_, scale, bias) = all.find(|(op, ..)| *op == node.op_type())?;
+    Some((*scale, *bias))
+}
 
 /// The activations that [`smooth`] asks calibration for.
 pub(crate) fn wanted(graph: &Graph) -> Vec<String> {
@@ -42,6 +51,7 @@ pub(crate) fn wanted(graph: &Graph) -> Vec<String> {
 }
 
 /// The graph with smoother activations: those of [`wanted`] that calibration saw. α is in 0 ..= 1.
+/// What was seen of these, and of what is divided before them, does not hold for the new graph.
 pub(crate) fn smooth(graph: &Graph, seen: &Seen, alpha: f32) -> Graph {
     let flow = Flow::of(graph);
     let mut smoothed = Smoothed {
@@ -137,9 +147,7 @@ impl<'a> Flow<'a> {
             let absorbed = alone && self.absorb(producer, depth, &mut sources, 0).is_some();
             if !absorbed {
                 sources.clear();
-                NORMALIZATIONS
-                    .contains(&self.nodes[producer].op_type())
-                    .then_some(())?;
+                normalization(&self.nodes[producer])?;
             }
             let weights = readers.iter().map(|(node, product)| Constant {
                 node: *node,
@@ -165,7 +173,7 @@ impl<'a> Flow<'a> {
         into: &mut Vec<Constant>,
         steps: usize,
     ) -> Option<()> {
-        let node = self.nodes.get(at).filter(|node| node.has_one_result())?;
+        let node = self.nodes.get(at)?;
         let [first, rest @ ..] = node.input.as_slice() else {
             return None;
         };
@@ -175,13 +183,14 @@ impl<'a> Flow<'a> {
             may.then(|| self.absorb(producer, depth, into, steps + 1))?
         };
         let vector = |input: usize| self.vector(node, at, input, depth);
-        match (node.op_type(), rest) {
-            (op, _) if NORMALIZATIONS.contains(&op) => {
-                into.push(vector(1)?);
-                if node.input_at(2).is_some() {
-                    into.push(vector(2)?);
-                }
+        if let Some((scale, bias)) = normalization(node) {
+            into.push(vector(scale)?);
+            if let Some(bias) = bias.filter(|bias| node.input_at(*bias).is_some()) {
+                into.push(vector(bias)?);
             }
+            return Some(());
+        }
+        match (node.op_type(), rest) {
             _ if !node.is_standard() => return None,
             ("Relu" | "Identity", []) => back(first, into)?,
             ("Add", [second]) => {
@@ -383,7 +392,7 @@ mod tests {
         graph.initializer(Tensor::f32(name, &[D], elements))
     }
 
-    fn normalization(graph: &mut Graph, x: &str, seed: u32) -> String {
+    fn normal(graph: &mut Graph, x: &str, seed: u32) -> String {
         let scale = outliers(graph, "scale", seed);
         let bias = outliers(graph, "bias", seed + 1);
         graph.node("LayerNormalization", &[x, &scale, &bias], [])
@@ -412,7 +421,7 @@ mod tests {
         Case {
             name: "a normalisation before two products",
             build: |g, x| {
-                let x = normalization(g, x, 1);
+                let x = normal(g, x, 1);
                 vec![product(g, &x, 3), gemm(g, &x, 4)]
             },
             smoothed: 1,
@@ -421,7 +430,7 @@ mod tests {
         Case {
             name: "a normalisation that a sum reads too",
             build: |g, x| {
-                let x = normalization(g, x, 1);
+                let x = normal(g, x, 1);
                 let y = product(g, &x, 3);
                 vec![g.node("Add", &[&x, &y], [])]
             },
@@ -431,11 +440,33 @@ mod tests {
         Case {
             name: "a normalisation that is an output",
             build: |g, x| {
-                let x = normalization(g, x, 1);
+                let x = normal(g, x, 1);
                 vec![product(g, &x, 3), x]
             },
             smoothed: 1,
             more: 1,
+        },
+        Case {
+            name: "a normalisation of a sum, which is read on",
+            build: |g, x| {
+                let scale = outliers(g, "scale", 1);
+                let bias = outliers(g, "bias", 2);
+                let w = product(g, x, 3);
+                let [normal, _, _, sum] = g.node_in(
+                    bevel_onnx::CONTRIB,
+                    "SkipLayerNormalization",
+                    &[x, &w, &scale, &bias],
+                    [],
+                );
+                // The second and third result are of training.
+                if let Some(node) = g.nodes.last_mut() {
+                    node.output[1].clear();
+                    node.output[2].clear();
+                }
+                vec![product(g, &normal, 4), sum]
+            },
+            smoothed: 1,
+            more: 0,
         },
         Case {
             name: "product, bias, Relu, product: the first product reads an input",
@@ -452,7 +483,7 @@ mod tests {
         Case {
             name: "a chain of products",
             build: |g, x| {
-                let x = normalization(g, x, 1);
+                let x = normal(g, x, 1);
                 let x = gemm(g, &x, 3);
                 let x = gemm(g, &x, 5);
                 vec![product(g, &x, 7)]
@@ -486,9 +517,9 @@ mod tests {
             name: "a shared weight",
             build: |g, x| {
                 let weight = constant(g, "w", &[D, D], 3);
-                let x = normalization(g, x, 1);
+                let x = normal(g, x, 1);
                 let x = g.node("MatMul", &[&x, &weight], []);
-                let x = normalization(g, &x, 5);
+                let x = normal(g, &x, 5);
                 vec![g.node("MatMul", &[&x, &weight], [])]
             },
             smoothed: 0,
