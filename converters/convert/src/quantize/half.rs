@@ -15,8 +15,8 @@
 //! sums up or takes powers, such as `ReduceMean`, `Pow` and `Exp`, stays f32: squares of ordinary
 //! numbers leave the range of f16. So do positions in pictures (`Resize`, `NonMaxSuppression`).
 //!
-//! On a CPU without f16 arithmetic ONNX Runtime calculates in f32 and casts: the graph is half as
-//! large and no faster.
+//! It is for devices with f16 arithmetic. On a CPU ONNX Runtime has few kernels for it: it casts and
+//! calculates in f32, so the graph is half as large and somewhat slower.
 
 use std::collections::{HashMap, HashSet};
 
@@ -121,7 +121,7 @@ pub(crate) fn quantize(request: &Request<'_>) -> Quantized {
         }
     }
     for output in &request.graph.outputs {
-        rewrite.to_full(&output.name);
+        rewrite.restore(&output.name);
     }
     Quantized::new(request, rewrite.graph, nodes, &rewrite.covered)
 }
@@ -184,7 +184,7 @@ impl<'a> Rewrite<'_, 'a> {
     }
 
     fn half(&mut self, node: &'a NodeProto) {
-        let inputs: Vec<String> = node.input.iter().map(|name| self.to_half(name)).collect();
+        let inputs: Vec<String> = node.input.iter().map(|name| self.halved(name)).collect();
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         let (op, count) = (node.op_type(), node.output.len());
         self.graph.set_scope(format!("{}.f16", node.result()));
@@ -212,18 +212,18 @@ impl<'a> Rewrite<'_, 'a> {
                 {
                     name.clone_from(half);
                 }
-                _ => self.to_full(name),
+                _ => self.restore(name),
             }
         }
         let mut reads = Vec::new();
         node.bodies()
             .for_each(|body| gather_reads(body, &mut reads));
-        reads.into_iter().for_each(|name| self.to_full(name));
+        reads.into_iter().for_each(|name| self.restore(name));
         self.graph.nodes.push(written);
     }
 
     /// The name under which a value is there in f16, or its own when it is of another type.
-    fn to_half(&mut self, name: &'a str) -> String {
+    fn halved(&mut self, name: &'a str) -> String {
         if self.facts.dtype(name) != Some(DType::F32) || name.is_empty() {
             return name.to_owned();
         }
@@ -245,7 +245,7 @@ impl<'a> Rewrite<'_, 'a> {
     }
 
     /// Sees that a value is there as it was.
-    fn to_full(&mut self, name: &str) {
+    fn restore(&mut self, name: &str) {
         if !self.lost.remove(name) {
             return;
         }

@@ -27,12 +27,21 @@ const MAX_FACTOR: f32 = 128.0;
 /// Further back than this nothing is looked for.
 const MAX_STEPS: usize = 8;
 
-/// Normalisations with a scale as input 1 and perhaps a bias as input 2.
-const NORMALIZATIONS: [&str; 3] = [
-    "LayerNormalization",
-    "RMSNormalization",
-    "SimplifiedLayerNormalization",
+/// Normalisations: the places of the scale and of the bias, which may be left out. Other results than
+/// the first do not depend on them.
+const NORMALIZATIONS: [(&str, usize, Option<usize>); 5] = [
+    ("LayerNormalization", 1, Some(2)),
+    ("RMSNormalization", 1, None),
+    ("SimplifiedLayerNormalization", 1, None),
+    ("SkipLayerNormalization", 2, Some(3)),
+    ("SkipSimplifiedLayerNormalization", 2, None),
 ];
+
+fn normalization(node: &NodeProto) -> Option<(usize, Option<usize>)> {
+    let mut all = NORMALIZATIONS.iter();
+    let (_, scale, bias) = all.find(|(op, ..)| *op == node.op_type())?;
+    Some((*scale, *bias))
+}
 
 /// The activations that [`smooth`] asks calibration for.
 pub(crate) fn wanted(graph: &Graph) -> Vec<String> {
@@ -42,6 +51,7 @@ pub(crate) fn wanted(graph: &Graph) -> Vec<String> {
 }
 
 /// The graph with smoother activations: those of [`wanted`] that calibration saw. α is in 0 ..= 1.
+/// What was seen of these, and of what is divided before them, does not hold for the new graph.
 pub(crate) fn smooth(graph: &Graph, seen: &Seen, alpha: f32) -> Graph {
     let flow = Flow::of(graph);
     let mut smoothed = Smoothed {
@@ -137,9 +147,7 @@ impl<'a> Flow<'a> {
             let absorbed = alone && self.absorb(producer, depth, &mut sources, 0).is_some();
             if !absorbed {
                 sources.clear();
-                NORMALIZATIONS
-                    .contains(&self.nodes[producer].op_type())
-                    .then_some(())?;
+                normalization(&self.nodes[producer])?;
             }
             let weights = readers.iter().map(|(node, product)| Constant {
                 node: *node,
@@ -165,7 +173,7 @@ impl<'a> Flow<'a> {
         into: &mut Vec<Constant>,
         steps: usize,
     ) -> Option<()> {
-        let node = self.nodes.get(at).filter(|node| node.has_one_result())?;
+        let node = self.nodes.get(at)?;
         let [first, rest @ ..] = node.input.as_slice() else {
             return None;
         };
@@ -175,13 +183,14 @@ impl<'a> Flow<'a> {
             may.then(|| self.absorb(producer, depth, into, steps + 1))?
         };
         let vector = |input: usize| self.vector(node, at, input, depth);
-        match (node.op_type(), rest) {
-            (op, _) if NORMALIZATIONS.contains(&op) => {
-                into.push(vector(1)?);
-                if node.input_at(2).is_some() {
-                    into.push(vector(2)?);
-                }
+        if let Some((scale, bias)) = normalization(node) {
+            into.push(vector(scale)?);
+            if let Some(bias) = bias.filter(|bias| node.input_at(*bias).is_some()) {
+                into.push(vector(bias)?);
             }
+            return Some(());
+        }
+        match (node.op_type(), rest) {
             _ if !node.is_standard() => return None,
             ("Relu" | "Identity", []) => back(first, into)?,
             ("Add", [second]) => {
@@ -368,213 +377,4 @@ fn factors(largest: &[f32], weights: &[f32], alpha: f32) -> Vec<f32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use bevel::tensors::Named;
-
-    use super::super::trial::{constant, f32s, floats, input, noise, output, run, see};
-    use super::*;
-
-    const D: usize = 128;
-
-    /// A constant of noise in which one feature in eight is twenty times as large.
-    fn outliers(graph: &mut Graph, name: &str, seed: u32) -> String {
-        let mut elements = noise(D, seed);
-        elements.iter_mut().step_by(8).for_each(|x| *x *= 20.0);
-        graph.initializer(Tensor::f32(name, &[D], elements))
-    }
-
-    fn normalization(graph: &mut Graph, x: &str, seed: u32) -> String {
-        let scale = outliers(graph, "scale", seed);
-        let bias = outliers(graph, "bias", seed + 1);
-        graph.node("LayerNormalization", &[x, &scale, &bias], [])
-    }
-
-    fn product(graph: &mut Graph, x: &str, seed: u32) -> String {
-        let weight = constant(graph, "w", &[D, D], seed);
-        graph.node("MatMul", &[x, &weight], [])
-    }
-
-    fn gemm(graph: &mut Graph, x: &str, seed: u32) -> String {
-        let weight = constant(graph, "w", &[D, D], seed);
-        let bias = constant(graph, "b", &[D], seed + 1);
-        graph.node("Gemm", &[x, &weight, &bias], [("transB", 1.into())])
-    }
-
-    struct Case {
-        name: &'static str,
-        build: fn(&mut Graph, &str) -> Vec<String>,
-        /// How many activations are smoothed, and how many nodes that takes.
-        smoothed: usize,
-        more: usize,
-    }
-
-    const CASES: &[Case] = &[
-        Case {
-            name: "a normalisation before two products",
-            build: |g, x| {
-                let x = normalization(g, x, 1);
-                vec![product(g, &x, 3), gemm(g, &x, 4)]
-            },
-            smoothed: 1,
-            more: 0,
-        },
-        Case {
-            name: "a normalisation that a sum reads too",
-            build: |g, x| {
-                let x = normalization(g, x, 1);
-                let y = product(g, &x, 3);
-                vec![g.node("Add", &[&x, &y], [])]
-            },
-            smoothed: 1,
-            more: 1,
-        },
-        Case {
-            name: "a normalisation that is an output",
-            build: |g, x| {
-                let x = normalization(g, x, 1);
-                vec![product(g, &x, 3), x]
-            },
-            smoothed: 1,
-            more: 1,
-        },
-        Case {
-            name: "product, bias, Relu, product: the first product reads an input",
-            build: |g, x| {
-                let x = product(g, x, 1);
-                let bias = outliers(g, "b", 2);
-                let x = g.node("Add", &[&bias, &x], []);
-                let x = g.node("Relu", &[&x], []);
-                vec![product(g, &x, 3)]
-            },
-            smoothed: 1,
-            more: 0,
-        },
-        Case {
-            name: "a chain of products",
-            build: |g, x| {
-                let x = normalization(g, x, 1);
-                let x = gemm(g, &x, 3);
-                let x = gemm(g, &x, 5);
-                vec![product(g, &x, 7)]
-            },
-            smoothed: 3,
-            more: 0,
-        },
-        Case {
-            name: "a gate",
-            build: |g, x| {
-                let gate = product(g, x, 1);
-                let gate = g.node("Sigmoid", &[&gate], []);
-                let up = product(g, x, 2);
-                let x = g.node("Mul", &[&up, &gate], []);
-                vec![product(g, &x, 3)]
-            },
-            smoothed: 1,
-            more: 0,
-        },
-        Case {
-            name: "what is no constant away",
-            build: |g, x| {
-                let x = product(g, x, 1);
-                let x = g.node("Gelu", &[&x], []);
-                vec![product(g, &x, 3)]
-            },
-            smoothed: 0,
-            more: 0,
-        },
-        Case {
-            name: "a shared weight",
-            build: |g, x| {
-                let weight = constant(g, "w", &[D, D], 3);
-                let x = normalization(g, x, 1);
-                let x = g.node("MatMul", &[&x, &weight], []);
-                let x = normalization(g, &x, 5);
-                vec![g.node("MatMul", &[&x, &weight], [])]
-            },
-            smoothed: 0,
-            more: 0,
-        },
-    ];
-
-    fn graph(case: &Case) -> Graph {
-        let mut g = Graph::new("g");
-        let x = input(&mut g, "x", &[0, D]);
-        let results = (case.build)(&mut g, &x);
-        for (i, result) in results.iter().enumerate() {
-            output(&mut g, result, &format!("y{i}"), 2);
-        }
-        g
-    }
-
-    #[test]
-    fn the_graph_answers_the_same_and_its_activations_are_even() {
-        for case in CASES {
-            let g = graph(case);
-            let wanted = wanted(&g);
-            assert_eq!(wanted.len(), case.smoothed, "{}: {wanted:?}", case.name);
-            let named = Named::from([("x".into(), f32s(&[16, D], noise(16 * D, 9)))]);
-            let seen = see(&g, &wanted, &named);
-            let expected = run(&g, &named);
-            for alpha in [0.3, 0.5, 0.85] {
-                let smoothed = smooth(&g, &seen, alpha);
-                assert_eq!(
-                    smoothed.nodes.len(),
-                    g.nodes.len() + case.more,
-                    "{}",
-                    case.name
-                );
-                let found = run(&smoothed, &named);
-                for name in expected.keys() {
-                    let (a, b) = (floats(&expected, name), floats(&found, name));
-                    let scale = a.iter().fold(0.0f32, |m, x| m.max(x.abs()));
-                    for (a, b) in a.iter().zip(&b) {
-                        let same = (a - b).abs() <= 1e-5 * scale;
-                        assert!(same, "{} α {alpha}: {a} became {b}", case.name);
-                    }
-                }
-                let matrices = Matrices::of(&smoothed);
-                let products = smoothed.nodes.iter().filter_map(|n| matrices.product(n));
-                let read: Vec<String> = products.map(|p| p.x.to_owned()).collect();
-                let after = see(&smoothed, &read, &named);
-                for (before, after) in wanted.iter().filter_map(|x| {
-                    let after = after.get(x).or_else(|| after.get(&format!("{x}/Mul")))?;
-                    Some((seen.get(x)?, after))
-                }) {
-                    let (before, after) = (spread(before), spread(after));
-                    assert!(after < before, "{}: {before} to {after}", case.name);
-                }
-            }
-        }
-    }
-
-    /// The largest feature to the geometric mean of all.
-    fn spread(observed: &super::super::seen::Observed) -> f32 {
-        let largest = &observed.features.as_ref().unwrap().largest;
-        let live = || largest.iter().filter(|x| **x > 0.0);
-        let mean = live().map(|x| x.ln()).sum::<f32>() / live().count() as f32;
-        live().fold(0.0f32, |m, x| m.max(*x)) / mean.exp()
-    }
-
-    #[test]
-    fn without_calibration_nothing_changes() {
-        for case in CASES {
-            let g = graph(case);
-            assert_eq!(smooth(&g, &Seen::default(), 0.5), g, "{}", case.name);
-        }
-    }
-
-    #[test]
-    fn dead_features_and_hostile_figures_keep_their_scale() {
-        let cases = [
-            ("dead feature", vec![0.0, 1.0], vec![1.0, 1.0]),
-            ("no weight", vec![1.0, 1.0], vec![1.0, 0.0]),
-            ("all dead", vec![0.0, 0.0], vec![0.0, 0.0]),
-            ("too large", vec![f32::INFINITY, f32::MAX], vec![1.0, 1.0]),
-        ];
-        for (name, largest, weights) in cases {
-            let found = factors(&largest, &weights, 0.5);
-            let sane = |s: &f32| s.is_finite() && (1.0 / MAX_FACTOR..=MAX_FACTOR).contains(s);
-            assert!(found.iter().all(sane), "{name}: {found:?}");
-        }
-    }
-}
+mod tests;
