@@ -209,7 +209,7 @@ impl Graph {
         for (domain, version) in &body.opsets {
             self.opsets.entry(domain.clone()).or_insert(*version);
         }
-        Attribute::Graph(body)
+        Attribute::Graph(Box::new(body))
     }
 
     /// Makes a value an output called `name`: the value is renamed wherever it is used.

@@ -468,7 +468,7 @@ mod tests {
         for _ in 0..200 {
             let mut outer = graph();
             let mut node = NodeProto::new("If", &["x"], &["z"], []);
-            node.set("then_branch", crate::Attribute::Graph(deep));
+            node.set("then_branch", crate::Attribute::Graph(Box::new(deep)));
             outer.nodes.push(node);
             deep = outer;
         }

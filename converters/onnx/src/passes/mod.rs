@@ -115,6 +115,9 @@ static FUSED: &[Pass] = &[Pass {
     rule: attention::rule,
 }];
 
+/// A pass over the whole graph: what it is called, and what answers how often it found something.
+type WholePass = (&'static str, fn(&mut Graph) -> usize);
+
 /// More sweeps than any model needs; each one shortens the graph or ends the work.
 const MAX_SWEEPS: usize = 64;
 
@@ -134,26 +137,41 @@ impl Graph {
     /// Rewrites the graph so that it answers the same with fewer nodes. Inputs and outputs keep their
     /// names, order and types.
     pub fn simplify(&mut self) -> Simplified {
-        self.rewrite(PASSES, &[])
+        let passes: [WholePass; 2] = [
+            ("take the known branch", branches::inline),
+            ("join equal nodes", twins::join),
+        ];
+        let mut done = self.rewrite(PASSES, &passes);
+        let joined = constants::join(self);
+        if joined > 0 {
+            done.found.insert("join equal constants", joined);
+        }
+        done
     }
 
     /// Joins nodes to operators of ONNX Runtime's own, [`CONTRIB`](crate::CONTRIB), where that makes
     /// the graph faster. It is the last thing to do to a graph: quantisers and other tools know the
     /// nodes that it joins. Inputs and outputs keep their names, order and types.
     pub fn fuse(&mut self) -> Simplified {
-        let done = self.rewrite(FUSED, &[("sum and layer norm", skip::join)]);
-        if done.found.contains_key("attention") || done.found.contains_key("sum and layer norm") {
+        // Constants are not joined: ONNX Runtime 1.28 refuses a graph whose operators share a zero
+        // point where it makes their weights u8.
+        let passes: [WholePass; 2] = [
+            ("sum and layer norm", skip::join),
+            ("join equal nodes", twins::join_equal),
+        ];
+        let done = self.rewrite(FUSED, &passes);
+        if self
+            .nodes
+            .iter()
+            .any(|node| node.domain() == crate::CONTRIB)
+        {
             self.opsets.entry(crate::CONTRIB.to_owned()).or_insert(1);
         }
         done
     }
 
     /// Applies rules, and passes over the whole graph behind them, until none finds anything.
-    fn rewrite(
-        &mut self,
-        rules: &[Pass],
-        passes: &[(&'static str, fn(&mut Self) -> usize)],
-    ) -> Simplified {
+    fn rewrite(&mut self, rules: &[Pass], passes: &[WholePass]) -> Simplified {
         let before = self.node_count();
         let mut found = BTreeMap::new();
         let mut note = |name: &'static str, count: usize| {
@@ -174,14 +192,11 @@ impl Graph {
             for (name, pass) in passes {
                 changes += note(name, pass(self));
             }
-            changes += note("take the known branch", branches::inline(self));
-            changes += note("join equal nodes", twins::join(self));
             changes += note("drop unread nodes", dead::drop_unread(self));
             if changes == 0 {
                 break;
             }
         }
-        note("join equal constants", constants::join(self));
         self.state_outputs();
         self.learn_names();
         Simplified {

@@ -70,6 +70,10 @@ impl<'v> Projection<'v> {
         let [_, columns] = weight.dims[..] else {
             return None;
         };
+        // Layers that share their weights would each have a copy.
+        if view.readers_of(&weight.name) != 1 {
+            return None;
+        }
         let fits = bias.is_none_or(|b| b.dims == [columns] && b.dtype == DType::F32);
         let kind = match &input {
             Input::Float(_) => DType::F32,
@@ -120,7 +124,11 @@ impl<'v> Projection<'v> {
                 inputs.insert(0, (*codes).to_owned());
                 inputs.extend([(*scale).to_owned(), scales.name.clone()]);
                 inputs.push((*zero).to_owned());
-                constants.push(scales);
+                // Optional, but ONNX Runtime 1.28 aborts without one of its own where it makes
+                // weights u8 (`session.x64quantprecision`).
+                let zeros = Tensor::i8(view.fresh("zeros"), &scales.dims, vec![0; scales.len()]);
+                inputs.push(zeros.name.clone());
+                constants.extend([scales, zeros]);
                 true
             }
         };
