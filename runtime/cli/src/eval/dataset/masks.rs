@@ -9,6 +9,7 @@ use bevel_manifest::ErrorKind;
 use png::{BitDepth, ColorType, Decoder, Transformations};
 
 use super::files::{self, PICTURES};
+use super::pictures::is_bare;
 use super::{Opening, Sample, unknown};
 use crate::eval::truth::Truth;
 use crate::failure::fail;
@@ -43,6 +44,9 @@ impl Opening<'_> {
     /// Pictures with their maps.
     pub fn maps(&self) -> anyhow::Result<Vec<Sample>> {
         let [images, masks] = ["images", "masks"].map(|name| self.path.join(name));
+        if self.path.is_dir() && is_bare(self.path)? {
+            return self.bare_pictures(self.path);
+        }
         if !images.is_dir() || !masks.is_dir() {
             return Err(unknown(self.path, KNOWN));
         }

@@ -210,8 +210,8 @@ fn classes_of_pictures() {
         Case {
             name: "numbers in names",
             task: "classify",
-            files: &[("000_x.png", None), ("002.jpg", None)],
-            expected: Ok(&["000_x.png: 0 cat", "002.jpg: 2 bird"]),
+            files: &[("000_x.png", None), ("002-y.jpg", None)],
+            expected: Ok(&["000_x.png: 0 cat", "002-y.jpg: 2 bird"]),
             ..PLAIN
         },
         Case {
@@ -222,10 +222,17 @@ fn classes_of_pictures() {
             ..PLAIN
         },
         Case {
-            name: "nothing in a name",
+            name: "a number in one name and not in the other",
             task: "classify",
-            files: &[("cat.png", None)],
-            expected: Err("expected one folder a class"),
+            files: &[("000_x.png", None), ("cat.png", None)],
+            expected: Err("cat.png: expected one folder a class"),
+            ..PLAIN
+        },
+        Case {
+            name: "pictures that nobody has said anything of, though they have numbers",
+            task: "classify",
+            files: &[("000000000139.jpg", None), ("cat.png", None)],
+            expected: Ok(&["000000000139.jpg: nothing", "cat.png: nothing"]),
             ..PLAIN
         },
         Case {
@@ -585,9 +592,16 @@ fn things_in_pictures() {
             ..PLAIN
         },
         Case {
-            name: "neither",
+            name: "pictures alone",
             task: "detect",
             files: &[("a.png", None)],
+            expected: Ok(&["a.png: nothing"]),
+            ..PLAIN
+        },
+        Case {
+            name: "neither",
+            task: "detect",
+            files: &[("a.png", None), ("notes.md", text(""))],
             expected: Err("expected COCO"),
             ..PLAIN
         },
