@@ -36,6 +36,10 @@ pub fn told(kind: ErrorKind) -> anyhow::Error {
 
 /// The kind of the first cause that has one.
 pub fn kind(error: &anyhow::Error) -> ErrorKind {
+    // One that stands before its cause as context is none of the causes.
+    if let Some(before) = error.downcast_ref::<anyhow::Error>() {
+        return kind(before);
+    }
     let kind = error.chain().find_map(|cause| {
         if let Some(e) = cause.downcast_ref::<Failure>() {
             return Some(e.kind);

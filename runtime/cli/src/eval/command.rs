@@ -122,8 +122,8 @@ impl Model {
         dataset.truncate(args.limit.map_or(usize::MAX, |limit| limit as usize));
         if dataset.is_unlabelled() && args.compare.is_none() {
             let what = format!(
-                "{} does not say what the answers should be; give labels, or another bundle with \
-                 --compare to measure how far the two agree",
+                "{} does not say what the answers should be (docs/eval.md tells how it can); or give \
+                 another bundle with --compare to measure how far the two agree",
                 args.dataset.display()
             );
             return Err(fail(ErrorKind::Input, what));

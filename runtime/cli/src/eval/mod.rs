@@ -354,3 +354,6 @@ fn figure(name: metric::Name, value: f64, drawn: &[f64], samples: usize) -> Figu
         better: name.better,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use bevel_manifest::ErrorKind;
 use hotcoco::{Annotation, Extra};
 
 use super::files::{self, PICTURES};
+use super::pictures::is_bare;
 use super::table::{ending, text};
 use super::{Opening, Sample, unknown};
 use crate::eval::truth::{Class, Thing, Truth};
@@ -29,6 +30,7 @@ impl Opening<'_> {
                 (Some(file), _) => self.coco(&file),
                 (None, Some(file)) => self.yolo_yaml(&file),
                 _ if self.path.join("labels").is_dir() => self.yolo_folder(self.path),
+                _ if is_bare(self.path)? => self.bare_pictures(self.path),
                 _ => Err(unknown(self.path, KNOWN)),
             },
             _ => Err(unknown(self.path, KNOWN)),

@@ -9,6 +9,7 @@ use bevel_manifest::ErrorKind;
 use png::{BitDepth, ColorType, Decoder, Transformations};
 
 use super::files::{self, PICTURES};
+use super::pictures::is_bare;
 use super::{Opening, Sample, unknown};
 use crate::eval::truth::Truth;
 use crate::failure::fail;
@@ -19,24 +20,33 @@ const KNOWN: &str = "a folder with images/ and masks/, where masks/NAME.png hold
 /// The value of pixels that do not count.
 const IGNORED: u8 = 255;
 
-/// What a pixel holds that belongs to no class, where classes stand alone.
-pub const NOTHING: u8 = 254;
+/// What a mask says about a pixel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pixel {
+    Class(u8),
+    /// Where classes stand alone: none of them.
+    Nothing,
+    /// It does not count.
+    Ignored,
+}
 
 /// The most pixels of a mask.
 const MOST_PIXELS: usize = 1 << 28;
 
-/// The class of each pixel, row by row.
+/// All pixels, row by row.
 pub struct Map {
     pub width: u32,
     pub height: u32,
-    /// `None` for pixels that do not count.
-    pub classes: Vec<Option<u8>>,
+    pub pixels: Vec<Pixel>,
 }
 
 impl Opening<'_> {
     /// Pictures with their maps.
     pub fn maps(&self) -> anyhow::Result<Vec<Sample>> {
         let [images, masks] = ["images", "masks"].map(|name| self.path.join(name));
+        if self.path.is_dir() && is_bare(self.path)? {
+            return self.bare_pictures(self.path);
+        }
         if !images.is_dir() || !masks.is_dir() {
             return Err(unknown(self.path, KNOWN));
         }
@@ -89,12 +99,12 @@ pub fn read(path: &Path, alone: bool) -> anyhow::Result<Map> {
     let rows = bytes
         .chunks_exact(frame.line_size.max(1))
         .take(height as usize);
-    let classes =
+    let pixels =
         rows.flat_map(|row| (0..width as usize).map(move |x| class(value(row, x, depth), alone)));
     Ok(Map {
         width,
         height,
-        classes: classes.collect(),
+        pixels: pixels.collect(),
     })
 }
 
@@ -107,11 +117,10 @@ fn value(row: &[u8], x: usize, depth: BitDepth) -> u8 {
         .map_or(IGNORED, |byte| (byte >> shift) & (0xff_u8 >> (8 - bits)))
 }
 
-fn class(value: u8, alone: bool) -> Option<u8> {
+fn class(value: u8, alone: bool) -> Pixel {
     match value {
-        IGNORED => None,
-        0 if alone => Some(NOTHING),
-        value if alone => Some(value - 1),
-        value => Some(value),
+        IGNORED => Pixel::Ignored,
+        0 if alone => Pixel::Nothing,
+        value => Pixel::Class(value - u8::from(alone)),
     }
 }

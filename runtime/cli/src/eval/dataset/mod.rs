@@ -197,3 +197,6 @@ fn unknown(path: &Path, expected: &str) -> anyhow::Error {
     let what = format!("{}: expected {expected}", path.display());
     fail(ErrorKind::Input, what)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::files::{self, PICTURES};
-use super::table::{Table, is_table};
-use super::{Item, Opening, Sample, unknown};
-use crate::eval::truth::{Class, Truth};
+use super::table::{Table, ending, is_table};
+use super::{Opening, Sample, unknown};
+use crate::eval::truth::Truth;
 use crate::inputs::Kind;
 
 /// What people call the parts of a dataset; a model is evaluated on what it has not learnt from.
@@ -64,25 +64,21 @@ impl Opening<'_> {
         Ok(samples)
     }
 
+    /// Pictures of one folder, whose names tell the class; where none does, nobody has said.
     fn numbered(&self, folder: &Path) -> anyhow::Result<Vec<Sample>> {
         let pictures = files::with_endings(folder, &PICTURES)?;
+        if !pictures.iter().any(|path| number(path).is_some()) {
+            return self.bare_pictures(folder);
+        }
         let samples = pictures.into_iter().map(|path| {
-            let class = self.number(&path)?;
+            let digits = number(&path).ok_or_else(|| unknown(&path, KNOWN))?;
+            let class = self.labels.class(&digits, &path.display().to_string())?;
             let group = self.folder_group(&path, 0)?;
             let mut sample = Sample::picture(path, Truth::Class(class));
             sample.group = group;
             Ok(sample)
         });
         samples.collect()
-    }
-
-    /// The class whose index a picture's name begins with.
-    fn number(&self, path: &Path) -> anyhow::Result<Class> {
-        let stem = files::stem(path);
-        let digits = stem.split(|c: char| !c.is_ascii_digit()).next();
-        let digits = digits.filter(|digits| !digits.is_empty());
-        let digits = digits.ok_or_else(|| unknown(path, KNOWN))?;
-        self.labels.class(digits, &path.display().to_string())
     }
 
     /// The folder that parts files where the user asks for it: their own, or `levels` above.
@@ -97,16 +93,38 @@ impl Opening<'_> {
         }
     }
 
-    /// Pictures without a word about them.
-    pub fn bare_pictures(&self) -> anyhow::Result<Vec<Sample>> {
-        let pictures = files::with_endings(self.path, &PICTURES)?;
-        let bare = |path: PathBuf| {
-            let mut sample = Sample::picture(path.clone(), Truth::Unknown);
-            sample.item = Item::Picture(path);
-            sample
-        };
-        Ok(pictures.into_iter().map(bare).collect())
+    /// Pictures without a word about them, for agreement.
+    pub fn bare_pictures(&self, folder: &Path) -> anyhow::Result<Vec<Sample>> {
+        let pictures = files::with_endings(folder, &PICTURES)?;
+        let samples = pictures.into_iter().map(|path| {
+            let group = self.folder_group(&path, 0)?;
+            let mut sample = Sample::picture(path, Truth::Unknown);
+            sample.group = group;
+            Ok(sample)
+        });
+        samples.collect()
     }
+}
+
+/// The digits that a picture's name begins with, where it goes on behind them. A name of digits alone is a
+/// number that somebody has given the picture.
+fn number(path: &Path) -> Option<String> {
+    let stem = files::stem(path);
+    let (digits, _) = stem.split_once(['_', '-'])?;
+    let are_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    are_digits.then(|| digits.to_string())
+}
+
+/// Whether pictures lie in a folder itself, and nothing else that would say what they are.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn is_bare(folder: &Path) -> anyhow::Result<bool> {
+    let entries = files::entries(folder)?;
+    Ok(!entries.is_empty()
+        && entries
+            .iter()
+            .all(|path| PICTURES.contains(&ending(path).as_str())))
 }
 
 /// The table in a folder, where there is one and no more.

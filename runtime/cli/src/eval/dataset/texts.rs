@@ -34,9 +34,9 @@ impl Opening<'_> {
     /// What vectors are made of: rated pairs of texts, or texts and pictures for agreement.
     pub fn vectors(&self) -> anyhow::Result<Vec<Sample>> {
         match Kind::of(self.bundle)? {
-            Kind::Image if self.path.is_dir() => return self.bare_pictures(),
+            Kind::Image if self.path.is_dir() => return self.bare_pictures(self.path),
             Kind::Image => return Err(unknown(self.path, "a folder of pictures")),
-            Kind::TextImage if self.path.is_dir() => return self.bare_pictures(),
+            Kind::TextImage if self.path.is_dir() => return self.bare_pictures(self.path),
             _ => {}
         }
         if !is_table(self.path) {

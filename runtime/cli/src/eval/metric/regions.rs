@@ -8,7 +8,7 @@ use bevel_manifest::ErrorKind;
 use bevel_prep::score::{Tally, class_mean};
 
 use super::{ClassFigures, Collect, Metric, Name, Said, higher, strange};
-use crate::eval::dataset::masks;
+use crate::eval::dataset::masks::{self, Pixel};
 use crate::eval::truth::Truth;
 use crate::failure::fail;
 
@@ -39,7 +39,7 @@ impl Collect for Pixels {
                     );
                     return Err(fail(ErrorKind::Input, what));
                 }
-                tally(found, &map.classes)
+                tally(found, &map.pixels)
             }
             Truth::Regions(truth) => agreed(found, truth),
             _ => return Err(strange(truth)),
@@ -57,11 +57,11 @@ impl Collect for Pixels {
     }
 }
 
-/// Pixels of each class against a map of classes, row by row; those without a class do not count.
-fn tally(found: &Regions, map: &[Option<u8>]) -> BTreeMap<usize, Tally> {
+/// Pixels of each class against a map of them, row by row.
+fn tally(found: &Regions, map: &[Pixel]) -> BTreeMap<usize, Tally> {
     let mut tallies: BTreeMap<usize, Tally> = BTreeMap::new();
-    for class in map.iter().flatten() {
-        if *class != masks::NOTHING {
+    for pixel in map {
+        if let Pixel::Class(class) = pixel {
             tallies.entry(usize::from(*class)).or_default().truth += 1;
         }
     }
@@ -69,14 +69,15 @@ fn tally(found: &Regions, map: &[Option<u8>]) -> BTreeMap<usize, Tally> {
     for region in &found.classes {
         let tally = tallies.entry(region.index).or_default();
         for (begin, count) in region.mask.runs() {
-            // Runs go down the columns.
             for at in begin..begin + count {
+                // Runs go down the columns.
                 let place = (at % height) * width + at / height;
-                match map.get(place as usize).copied().flatten() {
-                    None => {}
-                    Some(class) => {
+                match map.get(place as usize) {
+                    None | Some(Pixel::Ignored) => {}
+                    Some(Pixel::Nothing) => tally.given += 1,
+                    Some(Pixel::Class(class)) => {
                         tally.given += 1;
-                        tally.right += u64::from(usize::from(class) == region.index);
+                        tally.right += u64::from(usize::from(*class) == region.index);
                     }
                 }
             }
