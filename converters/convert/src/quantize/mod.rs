@@ -4,8 +4,12 @@
 //! A scheme works on one graph and says which nodes it took. What it may not take stays in float: so
 //! the layers that hurt are found, and kept.
 
+pub(crate) mod bias;
 pub(crate) mod dynamic;
+pub(crate) mod equalize;
 mod int8;
+#[cfg(test)]
+mod play;
 pub(crate) mod qdq;
 pub(crate) mod range;
 pub(crate) mod seen;
@@ -44,3 +48,4 @@ pub(crate) struct Quantized {
     /// The share of the weight bytes that is quantised, in 0 ..= 1.
     pub covered: f64,
 }
+#[cfg(test)]
