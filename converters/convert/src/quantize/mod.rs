@@ -8,6 +8,7 @@ pub(crate) mod bias;
 pub(crate) mod dynamic;
 pub(crate) mod equalize;
 mod int8;
+pub(crate) mod packed;
 #[cfg(test)]
 mod play;
 pub(crate) mod qdq;
@@ -48,4 +49,3 @@ pub(crate) struct Quantized {
     /// The share of the weight bytes that is quantised, in 0 ..= 1.
     pub covered: f64,
 }
-#[cfg(test)]
