@@ -98,12 +98,21 @@ impl<'a> Search<'a> {
         scheme: Scheme,
         clock: &mut Clock<'_>,
     ) -> Result<Result<Candidate, String>, Error> {
-        clock.begin(Stage::Quantize);
         let ways = Way::of(scheme, self.recorded.is_some(), self.signed);
+        self.best_of(scheme, &ways, clock)
+    }
+
+    fn best_of(
+        &mut self,
+        scheme: Scheme,
+        ways: &[Way],
+        clock: &mut Clock<'_>,
+    ) -> Result<Result<Candidate, String>, Error> {
+        clock.begin(Stage::Quantize);
         if ways.is_empty() {
             return Ok(Err(NEEDS_DATA.into()));
         }
-        let (way, error) = self.closest(scheme, &ways, clock)?;
+        let (way, error) = self.closest(scheme, ways, clock)?;
         let mut trials = Vec::new();
         let rewritten = self.rewrite(&way, &Layers::new())?;
         if let Err(why) = worth(&rewritten) {
@@ -562,3 +571,6 @@ pub(crate) fn clean(staging: &Staging) -> Result<(), Error> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

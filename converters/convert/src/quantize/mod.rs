@@ -20,7 +20,7 @@ pub(crate) mod seen;
 mod smooth;
 mod stored;
 #[cfg(test)]
-mod trial;
+pub(crate) mod trial;
 mod way;
 
 use std::collections::HashMap;

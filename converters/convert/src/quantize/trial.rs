@@ -10,7 +10,7 @@ use super::Seen;
 use super::seen::tapped;
 
 /// Numbers between −1 and 1, the same for the same seed.
-pub(super) fn noise(count: usize, seed: u32) -> Vec<f32> {
+pub(crate) fn noise(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed;
     let next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -20,18 +20,18 @@ pub(super) fn noise(count: usize, seed: u32) -> Vec<f32> {
 }
 
 /// A constant of noise.
-pub(super) fn constant(graph: &mut Graph, name: &str, dims: &[usize], seed: u32) -> String {
+pub(crate) fn constant(graph: &mut Graph, name: &str, dims: &[usize], seed: u32) -> String {
     let elements = noise(dims.iter().product(), seed);
     graph.initializer(Tensor::f32(name, dims, elements))
 }
 
 /// An f32 input of these dimensions; 0 stands for one that is open.
-pub(super) fn input(graph: &mut Graph, name: &str, dims: &[usize]) -> String {
+pub(crate) fn input(graph: &mut Graph, name: &str, dims: &[usize]) -> String {
     graph.input(name, DType::F32, dims.iter().enumerate().map(open))
 }
 
 /// Ends the graph in this value.
-pub(super) fn output(graph: &mut Graph, value: &str, name: &str, rank: usize) {
+pub(crate) fn output(graph: &mut Graph, value: &str, name: &str, rank: usize) {
     graph.output(value, name, DType::F32, vec![Dim::Unknown; rank]);
 }
 
@@ -42,30 +42,34 @@ fn open((i, size): (usize, &usize)) -> Dim {
     }
 }
 
-pub(super) fn f32s(dims: &[usize], elements: Vec<f32>) -> bevel::Tensor {
+pub(crate) fn f32s(dims: &[usize], elements: Vec<f32>) -> bevel::Tensor {
     bevel::Tensor::new(dims.to_vec(), TensorData::F32(elements)).unwrap()
 }
 
-pub(super) fn i64s(dims: &[usize], elements: Vec<i64>) -> bevel::Tensor {
+pub(crate) fn i64s(dims: &[usize], elements: Vec<i64>) -> bevel::Tensor {
     bevel::Tensor::new(dims.to_vec(), TensorData::I64(elements)).unwrap()
 }
 
 /// What a graph answers.
-pub(super) fn run(graph: &Graph, inputs: &Named) -> Named {
+pub(crate) fn run(graph: &Graph, inputs: &Named) -> Named {
     graph.check().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("g.onnx");
+    graph.save(&path).unwrap();
+    session(&path).run_tensors(inputs).unwrap()
+}
+
+/// A graph in ONNX Runtime.
+pub(crate) fn session(path: &Path) -> Session {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut options = RuntimeOptions::default();
     options.library = Some(root.join("target/onnxruntime/host/libonnxruntime.so"));
     Runtime::start(&options).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("g.onnx");
-    graph.save(&path).unwrap();
-    let mut session = Session::load(&path, &Devices::default()).unwrap();
-    session.run_tensors(inputs).unwrap()
+    Session::load(path, &Devices::default()).unwrap()
 }
 
 /// Takes note of these values.
-pub(super) fn see(graph: &Graph, values: &[String], inputs: &Named) -> Seen {
+pub(crate) fn see(graph: &Graph, values: &[String], inputs: &Named) -> Seen {
     let mut seen = Seen::default();
     let found = run(&tapped(graph, values.iter().map(String::as_str)), inputs);
     for name in values {
@@ -78,7 +82,7 @@ pub(super) fn see(graph: &Graph, values: &[String], inputs: &Named) -> Seen {
 }
 
 /// Elements of an output.
-pub(super) fn floats(named: &Named, name: &str) -> Vec<f32> {
+pub(crate) fn floats(named: &Named, name: &str) -> Vec<f32> {
     let TensorData::F32(elements) = &named[name].data else {
         panic!("{name} is not f32");
     };

@@ -37,6 +37,9 @@ pub(crate) enum Way {
     Blocks(Blocks),
     /// fp16.
     Half,
+    /// Dynamic int8 by somebody who doubles the scale of every weight.
+    #[cfg(test)]
+    Broken,
 }
 
 /// What is chosen about static int8.
@@ -150,9 +153,7 @@ impl Way {
         match self {
             Self::Dynamic { alpha: Some(_) } => smooth::wanted(graph),
             Self::Static(_) => qdq::wanted(graph),
-            Self::Dynamic { alpha: None } | Self::Stored | Self::Blocks(_) | Self::Half => {
-                Vec::new()
-            }
+            _ => Vec::new(),
         }
     }
 
@@ -171,6 +172,18 @@ impl Way {
             Self::Stored => stored::quantize(request),
             Self::Blocks(settings) => blocks::quantize(request, *settings),
             Self::Half => half::quantize(request),
+            #[cfg(test)]
+            Self::Broken => {
+                let mut quantized = dynamic::quantize(request);
+                for tensor in &mut quantized.graph.initializers {
+                    let scales = tensor.as_f32().filter(|_| tensor.name.ends_with(".scale"));
+                    if let Some(scales) = scales.map(std::borrow::Cow::into_owned) {
+                        let doubled = scales.into_iter().map(|s| 2.0 * s).collect();
+                        *tensor = bevel_onnx::Tensor::f32(&tensor.name, &tensor.dims, doubled);
+                    }
+                }
+                quantized
+            }
         }
     }
 }
@@ -197,6 +210,8 @@ impl fmt::Display for Way {
             }
             Self::Stored => f.write_str("unpacked when loaded"),
             Self::Half => f.write_str("as it is"),
+            #[cfg(test)]
+            Self::Broken => f.write_str("broken"),
             Self::Blocks(blocks) => {
                 let zero_points = if blocks.zero_points {
                     ", zero points"
