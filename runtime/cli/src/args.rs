@@ -68,7 +68,8 @@ pub struct ModelArgs {
     /// Labels per picture or text.
     #[arg(long)]
     pub top_k: Option<usize>,
-    /// Longest text in tokens; for `generate`, tokens behind the prompt.
+    /// Longest text in tokens, for `tag` and `answer` the longest window; for `generate`, tokens behind the
+    /// prompt.
     #[arg(long)]
     pub max_tokens: Option<usize>,
     /// Language to hear, such as en; the bundle's when not given.
@@ -124,8 +125,8 @@ fn setting(text: &str) -> Result<(String, String), String> {
 pub struct RunArgs {
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Files, directories, '-' for standard input or, for text tasks, literal text. For task `tensors`
-    /// JSON, NPY or safetensors files, NAME=FILE.npy for each of several inputs, or literal JSON.
+    /// Files, directories, '-' for standard input or, for text tasks, literal text. For task `answer`
+    /// {"question": "…", "context": "…"}, or files with one such object a line. For task `tensors` JSON, NPY or safetensors files, NAME=FILE.npy for each of several inputs, or literal JSON.
     #[arg(required = true)]
     pub inputs: Vec<String>,
     /// One JSON object per input and line on standard output, and nothing else there.

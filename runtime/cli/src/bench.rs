@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::args::BenchArgs;
 use crate::failure::fail;
-use crate::inputs::{self, Item, Kind};
+use crate::inputs::{self, Asked, Item, Kind};
 use crate::open;
 use crate::show::table;
 
@@ -125,6 +125,17 @@ fn item(kind: Kind, input: Option<&str>) -> anyhow::Result<(String, Item)> {
             Kind::Text | Kind::TextImage => {
                 let text = "The quick brown fox jumps over the lazy dog near the river bank.";
                 Ok(("a sentence of 14 words".into(), Item::Text(text.into())))
+            }
+            Kind::Question => {
+                let asked = Asked {
+                    question: "What does the fox jump over?".into(),
+                    context: "The quick brown fox jumps over the lazy dog near the river bank."
+                        .into(),
+                };
+                Ok((
+                    "a question of 6 words about 14".into(),
+                    Item::Question(asked),
+                ))
             }
             Kind::Image => {
                 let pixel = |x: u32, y: u32| image::Rgb([x as u8, y as u8, (x ^ y) as u8]);

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use bevel::Sample;
 use bevel::tensors::Named;
+use bevel::text::Question;
 use bevel::vision::{ImageView, load_image};
 use bevel_manifest::ErrorKind;
 use image::RgbImage;
+use serde::Deserialize;
 
 use crate::failure::fail;
 
@@ -17,6 +19,8 @@ use crate::failure::fail;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Text,
+    /// Questions, each with the text that answers it.
+    Question,
     Image,
     /// Text, or a picture where the argument is a file of one.
     TextImage,
@@ -28,6 +32,7 @@ pub enum Kind {
 impl Kind {
     pub fn of(bundle: &bevel::Bundle) -> anyhow::Result<Self> {
         match bundle.manifest().input.kind() {
+            "text" if bundle.manifest().task == bevel::TaskName::Answer => Ok(Self::Question),
             "text" | "words" => Ok(Self::Text),
             "image" => Ok(Self::Image),
             "text-image" => Ok(Self::TextImage),
@@ -44,12 +49,18 @@ impl Kind {
     fn endings(self) -> &'static [&'static str] {
         match self {
             Self::Text => &["txt"],
+            Self::Question => &["json", "jsonl"],
             Self::Image | Self::TextImage => {
                 &["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"]
             }
             Self::Sound => &["wav", "flac", "mp3", "ogg", "oga", "m4a", "aac", "mp4"],
             Self::Tensors => &["json", "jsonl", "npy", "safetensors"],
         }
+    }
+
+    /// Whether items are written as JSON objects.
+    fn is_json(self) -> bool {
+        matches!(self, Self::Question | Self::Tensors)
     }
 
     fn has_ending(self, path: &Path) -> bool {
@@ -78,9 +89,17 @@ pub enum Source {
 /// What was read of a source.
 pub enum Item {
     Text(String),
+    Question(Asked),
     Image(RgbImage),
     Sound(PathBuf),
     Tensors(Named),
+}
+
+/// A question as people write it down; what else they say with it is left alone.
+#[derive(Deserialize)]
+pub struct Asked {
+    pub question: String,
+    pub context: String,
 }
 
 impl Item {
@@ -88,6 +107,9 @@ impl Item {
     pub fn sample(&self) -> anyhow::Result<Sample<'_>> {
         Ok(match self {
             Self::Text(text) => Sample::Text(text),
+            Self::Question(Asked { question, context }) => {
+                Sample::Question(Question { question, context })
+            }
             Self::Sound(path) => Sample::SoundFile(path),
             Self::Tensors(inputs) => Sample::Tensors(inputs),
             Self::Image(image) => {
@@ -107,7 +129,7 @@ pub fn sources(kind: Kind, arguments: &[String]) -> anyhow::Result<Vec<Source>> 
     for argument in arguments {
         let path = Path::new(argument);
         match kind {
-            Kind::Text | Kind::TextImage | Kind::Tensors if argument == "-" => {
+            Kind::Text | Kind::Question | Kind::TextImage | Kind::Tensors if argument == "-" => {
                 sources.push(Source::StdinLines)
             }
             Kind::Image if argument == "-" => sources.push(Source::StdinBytes),
@@ -123,6 +145,11 @@ pub fn sources(kind: Kind, arguments: &[String]) -> anyhow::Result<Vec<Source>> 
                 sources.push(Source::Lines(path.into()))
             }
             Kind::Text | Kind::TextImage => sources.push(Source::Text(argument.clone())),
+            Kind::Question if path.is_file() && is_lines(path) => {
+                sources.push(Source::Lines(path.into()))
+            }
+            Kind::Question if path.is_file() => sources.push(Source::File(path.into())),
+            Kind::Question => sources.push(Source::Text(argument.clone())),
             Kind::Tensors if is_json(argument) => sources.push(Source::Text(argument.clone())),
             Kind::Tensors => match argument.split_once('=').filter(|_| !path.exists()) {
                 Some((name, file)) => pairs.push((name.to_owned(), file.into())),
@@ -187,7 +214,10 @@ pub fn read(
     each: &mut dyn FnMut(String, anyhow::Result<Item>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     match source {
-        Source::Text(text) => each(text.clone(), written(kind, "the argument", text)),
+        Source::Text(text) => {
+            let item = written(kind, "the argument", text);
+            each(named(&item, text), item)
+        }
         Source::Lines(path) => {
             let file = File::open(path).map_err(|source| bevel::Error::InputFile {
                 path: path.clone(),
@@ -233,12 +263,13 @@ pub fn read(
                 Kind::Image | Kind::TextImage => {
                     load_image(path).map(Item::Image).map_err(Into::into)
                 }
+                Kind::Question => question_in(path),
                 Kind::Tensors => bevel::tensors::load(path)
                     .map(Item::Tensors)
                     .map_err(Into::into),
                 _ => Ok(Item::Sound(path.clone())),
             };
-            each(name, item)
+            each(named(&item, &name), item)
         }
     }
 }
@@ -266,11 +297,41 @@ fn joined(pairs: &[(String, PathBuf)]) -> anyhow::Result<Named> {
 
 /// What somebody has written at some place.
 fn written(kind: Kind, place: &str, text: &str) -> anyhow::Result<Item> {
-    if kind != Kind::Tensors {
-        return Ok(Item::Text(text.to_owned()));
+    match kind {
+        Kind::Question => question(place, text),
+        Kind::Tensors => {
+            let read = bevel::tensors::from_json(text).map(Item::Tensors);
+            read.map_err(|e| anyhow::Error::from(e).context(place.to_owned()))
+        }
+        _ => Ok(Item::Text(text.to_owned())),
     }
-    let read = bevel::tensors::from_json(text).map(Item::Tensors);
-    read.map_err(|e| anyhow::Error::from(e).context(place.to_owned()))
+}
+
+/// A question and its context as a JSON object.
+fn question(place: &str, text: &str) -> anyhow::Result<Item> {
+    serde_json::from_str(text).map(Item::Question).map_err(|e| {
+        let what = format!(
+            "{place}: expected {{\"question\": \"…\", \"context\": \"…\"}}, or a file of such lines: {e}"
+        );
+        fail(ErrorKind::Input, what)
+    })
+}
+
+/// The one in a file of its own.
+fn question_in(path: &Path) -> anyhow::Result<Item> {
+    let text = std::fs::read_to_string(path).map_err(|source| bevel::Error::InputFile {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    question(&path.display().to_string(), &text)
+}
+
+/// What an item is called: a question by itself, everything else by where it was found.
+fn named(item: &anyhow::Result<Item>, place: &str) -> String {
+    match item {
+        Ok(Item::Question(asked)) => asked.question.clone(),
+        _ => place.to_owned(),
+    }
 }
 
 fn lines(
@@ -302,14 +363,14 @@ fn lines(
         }
         match std::str::from_utf8(&bytes) {
             // Between objects a line may be empty; as a text it is one.
-            Ok(line) if kind == Kind::Tensors && line.trim().is_empty() => {}
+            Ok(line) if kind.is_json() && line.trim().is_empty() => {}
             Ok(line) => {
                 let place = format!("{name}:{number}");
                 let item = written(kind, &place, line);
                 // Numbers by the thousand name nothing.
-                let name = match kind {
-                    Kind::Tensors => place,
-                    _ => line.to_owned(),
+                let name = match kind.is_json() {
+                    true => named(&item, &place),
+                    false => line.to_owned(),
                 };
                 each(name, item)?;
             }

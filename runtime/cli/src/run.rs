@@ -84,7 +84,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     };
     for source in &sources {
         // What takes long is shown as soon as it is known.
-        let one_by_one = kind != Kind::Text || job.pipeline.task() == bevel::TaskName::Generate;
+        let one_by_one = !matches!(kind, Kind::Text | Kind::Question)
+            || job.pipeline.task() == bevel::TaskName::Generate;
         let read = inputs::read(kind, source, &mut |name, item| {
             match item {
                 Ok(item) => job.group.push((name, item)),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use bevel::text::Entity;
 use bevel::vision::{Detection, Instance, OrientedDetection, Posed, Region};
 use bevel::{Answer, Tensor, TensorData};
 
@@ -35,6 +36,24 @@ pub fn answer(name: &str, answer: &Answer, first: Option<&[f32]>) -> String {
                 .map(|l| vec![format!("{:.3}", l.score), l.label.clone()])
                 .collect::<Vec<_>>();
             format!("{name}\n{}", table(&rows))
+        }
+        Answer::Tag(found) => {
+            let row = |e: &Entity| {
+                let place = format!("{}–{}", e.start, e.end);
+                vec![
+                    format!("{:.3}", e.score),
+                    e.label.clone(),
+                    place,
+                    e.text.clone(),
+                ]
+            };
+            let rows: Vec<_> = found.entities.iter().map(row).collect();
+            format!("{name}\n{}{}", nothing(&rows), table(&rows))
+        }
+        Answer::Answer(found) => {
+            let place = format!("{}–{}", found.start, found.end);
+            let row = vec![format!("{:.3}", found.score), place, found.answer.clone()];
+            format!("{name}\n{}", table(&[row]))
         }
         Answer::Generate(found) => format!("{name}\n{}\n", found.text),
         Answer::Detect(found) => {
@@ -107,12 +126,16 @@ pub fn answer(name: &str, answer: &Answer, first: Option<&[f32]>) -> String {
 
 /// A picture and what is in it.
 fn picture(name: &str, [width, height]: [u32; 2], rows: Vec<Vec<String>>) -> String {
-    let none = if rows.is_empty() {
-        "  nothing found\n"
-    } else {
-        ""
-    };
+    let none = nothing(&rows);
     format!("{name} {width}×{height}\n{none}{}", table(&rows))
+}
+
+/// What is said of an empty table.
+fn nothing(rows: &[Vec<String>]) -> &'static str {
+    match rows.is_empty() {
+        true => "  nothing found\n",
+        false => "",
+    }
 }
 
 fn detection(found: &Detection) -> Vec<String> {

@@ -1,9 +1,9 @@
 //! Runs text, vision and speech models on small devices through ONNX Runtime.
 //!
 //! A [`Bundle`] is a model with everything a pipeline needs to know about it, as `bevel convert`
-//! writes it. A [`Pipeline`] of a [`Task`] opens one and answers: [`Embed`] for text, [`Detect`] and
-//! [`Classify`] for pictures; [`Transcribe`] turns sound to text, [`Generate`] goes on with one;
-//! [`RunTensors`](tensors::RunTensors) runs any graph on tensors. Callers that learn the task from the
+//! writes it. A [`Pipeline`] of a [`Task`] opens one and answers: [`Embed`], [`text::Classify`], [`Tag`] and
+//! [`AnswerQuestion`] for text, [`Detect`] and [`Classify`] for pictures; [`Transcribe`] turns sound to text,
+//! [`Generate`] goes on with one; [`RunTensors`](tensors::RunTensors) runs any graph on tensors. Callers that learn the task from the
 //! bundle use [`open`].
 //!
 //! ```no_run
@@ -34,7 +34,7 @@
 //! # Limits
 //!
 //! A pipeline serves one thread (`&mut self`); open one per worker. Pictures go through one at a
-//! time. Text tasks beyond [`Embed`] and [`Generate`] and speech models beyond Moonshine are not run yet.
+//! time. Masked text is not filled yet.
 
 // Libraries never print or exit: that is for programs.
 #![cfg_attr(
@@ -43,6 +43,7 @@
 )]
 
 mod bundle;
+mod classes;
 pub mod cpu;
 mod decoder;
 pub mod device;
@@ -69,5 +70,5 @@ pub use registry::{Answer, AnyPipeline, Sample, open};
 pub use session::{Session, TensorInfo};
 pub use speech::Transcribe;
 pub use tensors::{Tensor, TensorData};
-pub use text::{Embed, Generate, Likelihood};
+pub use text::{AnswerQuestion, Embed, Generate, Likelihood, Tag};
 pub use vision::{Classify, Detect};

@@ -33,8 +33,8 @@ pub struct Options {
     pub max_boxes: Option<usize>,
     /// How many labels are answered.
     pub top_k: Option<usize>,
-    /// Longest text in tokens; at most what the model allows. Where text is generated, the tokens
-    /// behind the prompt.
+    /// Longest text in tokens, or where longer ones are read in windows, the longest window; at most
+    /// what the model allows. Where text is generated, the tokens behind the prompt.
     pub max_tokens: Option<usize>,
     /// Language to hear, as the model calls it: ISO 639-1, such as `en`.
     pub language: Option<String>,
@@ -92,7 +92,21 @@ pub trait Task: Sized + Send {
         slots: &mut Slots,
     ) -> Result<()>;
 
-    /// Reads the output tensors of that batch: one answer per item, in order.
+    /// For items that may be too long for one run of the graph: takes from its outputs what the answer
+    /// needs, and writes the input tensors of the next run. `false` where nothing is left to run.
+    ///
+    /// # Errors
+    /// As [`postprocess`](Self::postprocess).
+    fn proceed(
+        &self,
+        _scratch: &mut Self::Scratch,
+        _slots: &mut Slots,
+        _outputs: &Outputs<'_>,
+    ) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Reads the output tensors of that batch, of its last run: one answer per item, in order.
     ///
     /// # Errors
     /// [`Error::Unsupported`] when outputs have names or shapes the task does not know.
@@ -226,18 +240,24 @@ impl<T: Task> Pipeline<T> {
         let start = Instant::now();
         self.task
             .preprocess(items, &mut self.scratch, &mut self.slots)?;
-        let prepared = Instant::now();
-        let outputs = Outputs {
-            values: self.session.run(self.slots.values()?)?,
-        };
-        let ran = Instant::now();
-        let answers = self
-            .task
-            .postprocess(items, &mut self.scratch, &self.slots, &outputs)?;
-        self.timing.prepare += prepared - start;
-        self.timing.run += ran - prepared;
-        self.timing.decode += ran.elapsed();
-        Ok(answers)
+        self.timing.prepare += start.elapsed();
+        loop {
+            let start = Instant::now();
+            let outputs = Outputs {
+                values: self.session.run(self.slots.values()?)?,
+            };
+            let ran = Instant::now();
+            self.timing.run += ran - start;
+            let (task, scratch) = (&self.task, &mut self.scratch);
+            let answers = match task.proceed(scratch, &mut self.slots, &outputs)? {
+                true => None,
+                false => Some(task.postprocess(items, scratch, &self.slots, &outputs)?),
+            };
+            self.timing.decode += ran.elapsed();
+            if let Some(answers) = answers {
+                return Ok(answers);
+            }
+        }
     }
 
     /// Only the first stage: writes the input tensors, for callers that measure or inspect them.

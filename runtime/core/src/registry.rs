@@ -11,7 +11,7 @@ use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Pipeline, Task, Timing};
 use crate::tensors::Named;
-use crate::text::Likelihood;
+use crate::text::{Likelihood, Question};
 
 /// One item of any task.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,8 @@ use crate::text::Likelihood;
 pub enum Sample<'a> {
     /// UTF-8 text.
     Text(&'a str),
+    /// A question about a text.
+    Question(Question<'a>),
     /// Pixels.
     Image(ImageView<'a>),
     /// Sound in memory: one channel in −1 ..= 1 at a rate in Hz.
@@ -37,7 +39,11 @@ pub enum Answer {
     /// A vector.
     Embed(crate::text::Embedding),
     /// Labels, best first.
-    Classify(crate::vision::Classes),
+    Classify(crate::classes::Classes),
+    /// Labelled parts of a text.
+    Tag(crate::text::Entities),
+    /// The part of a text that answers.
+    Answer(crate::text::Span),
     /// What follows a text.
     Generate(crate::text::Generated),
     /// Boxes, best first.
@@ -90,10 +96,17 @@ const REGISTRY: &[(TaskName, &str, Open)] = &[
     (TaskName::Embed, "words", boxed::<crate::text::EmbedWords>),
     (TaskName::Embed, "image", boxed::<crate::vision::Embed>),
     (TaskName::Embed, "text-image", crate::towers::open_boxed),
+    (TaskName::Classify, "text", boxed::<crate::text::Classify>),
     (
         TaskName::Classify,
         "image",
         boxed::<crate::vision::Classify>,
+    ),
+    (TaskName::Tag, "text", boxed::<crate::text::Tag>),
+    (
+        TaskName::Answer,
+        "text",
+        boxed::<crate::text::AnswerQuestion>,
     ),
     (TaskName::Generate, "text", crate::text::open_boxed),
     (TaskName::Detect, "image", boxed::<crate::vision::Detect>),
@@ -177,6 +190,7 @@ impl<'a> Sample<'a> {
     pub(crate) fn noun(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",
+            Self::Question(_) => "a question",
             Self::Image(_) => "a picture",
             Self::Sound(..) | Self::SoundFile(_) => "sound",
             Self::Tensors(_) => "tensors",

@@ -6,6 +6,7 @@ use tokenizers::{Encoding, Tokenizer, TruncationParams};
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Slots};
+use crate::text::rows::{Row, Rows};
 
 /// Text to `input_ids`, `attention_mask` and, where the graph asks for it, `token_type_ids`: N×T, i64,
 /// T the longest text of the batch.
@@ -14,8 +15,7 @@ use crate::pipeline::{Options, Slots};
 /// `max_tokens` is cut at the end, special tokens kept.
 pub struct Tokenize {
     tokenizer: Tokenizer,
-    pad_id: i64,
-    type_ids: bool,
+    rows: Rows,
 }
 
 impl Tokenize {
@@ -39,51 +39,32 @@ impl Tokenize {
             .map_err(|e| Error::model(path, e.to_string()))?;
         Ok(Self {
             tokenizer,
-            pad_id: i64::from(spec.pad_id),
-            type_ids: false,
+            rows: Rows::new(spec),
         })
     }
 
     /// Whether `token_type_ids` is written too; not unless asked for.
     pub fn set_type_ids(&mut self, write: bool) {
-        self.type_ids = write;
+        self.rows.type_ids = write;
     }
 
     /// Writes the tensors for a batch. Returns [N, T].
     ///
     /// # Errors
-    /// [`Error::Input`] when the tokenizer refuses a text.
+    /// [`Error::Input`] when the tokenizer refuses a text, or makes nothing of it.
     pub fn write(&self, texts: &[&str], slots: &mut Slots) -> Result<[usize; 2]> {
         let encodings: Vec<Encoding> = texts
             .iter()
-            .map(|text| {
-                self.tokenizer
-                    .encode_fast(*text, true)
-                    .map_err(|e| Error::Input(format!("the tokenizer refused the text: {e}")))
-            })
+            .map(|text| self.tokenizer.encode_fast(*text, true).map_err(refused))
             .collect::<Result<_>>()?;
-        let longest = encodings
-            .iter()
-            .map(Encoding::len)
-            .max()
-            .unwrap_or(0)
-            .max(1);
-        let shape = [texts.len(), longest];
-        fill(
-            slots.i64("input_ids", &shape),
-            &encodings,
-            longest,
-            self.pad_id,
-            Encoding::get_ids,
-        );
-        let mask = slots.i64("attention_mask", &shape);
-        fill(mask, &encodings, longest, 0, Encoding::get_attention_mask);
-        if self.type_ids {
-            let types = slots.i64("token_type_ids", &shape);
-            fill(types, &encodings, longest, 0, Encoding::get_type_ids);
-        }
-        Ok(shape)
+        let rows: Vec<_> = encodings.iter().map(Row::of).collect();
+        self.rows.write(&rows, slots)
     }
+}
+
+/// What the tokenizer says about a text it cannot read.
+pub(crate) fn refused(error: tokenizers::Error) -> Error {
+    Error::Input(format!("the tokenizer refused the text: {error}"))
 }
 
 /// A `tokenizer.json` of Hugging Face tokenizers.
@@ -99,27 +80,11 @@ pub(crate) fn load_tokenizer(path: &Path) -> Result<Tokenizer> {
         .map_err(|e| Error::model(path, format!("not a tokenizer.json: {e}")))
 }
 
-fn longest(spec: &TextInput, options: &Options) -> usize {
+/// Longest row in tokens: the model's, or a shorter one that was asked for.
+pub(crate) fn longest(spec: &TextInput, options: &Options) -> usize {
     // At least the two special tokens and one of the text.
     options
         .max_tokens
         .unwrap_or(spec.max_tokens)
         .clamp(3, spec.max_tokens)
-}
-
-fn fill(
-    rows: &mut [i64],
-    encodings: &[Encoding],
-    longest: usize,
-    pad: i64,
-    values: impl Fn(&Encoding) -> &[u32],
-) {
-    for (row, encoding) in rows.chunks_exact_mut(longest).zip(encodings) {
-        let values = values(encoding);
-        let (text, rest) = row.split_at_mut(values.len());
-        for (id, value) in text.iter_mut().zip(values) {
-            *id = i64::from(*value);
-        }
-        rest.fill(pad);
-    }
 }

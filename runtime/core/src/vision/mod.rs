@@ -15,9 +15,10 @@ mod pose;
 mod prototypes;
 mod regions;
 
+pub use crate::classes::{Classes, Label};
 pub use bevel_prep::image::{ImageError, ImageView};
 pub use boxes::Detection;
-pub use classify::{Classes, Classify, Label};
+pub use classify::Classify;
 pub use detect::{Detect, Detections};
 pub use embed::Embed;
 pub use found::{Find, Found, Thing};
