@@ -219,22 +219,35 @@ fn graph(seed: u64) -> Graph {
     net.graph
 }
 
-fn run(graph: &Graph, folder: &Path, x: &Tensor) -> Vec<f64> {
+fn run(graph: &Graph, folder: &Path, inputs: &BTreeMap<String, Tensor>) -> Vec<f64> {
     let path = folder.join("g.onnx");
     graph.save(&path).unwrap();
     let mut session = Session::load(&path, &Devices::default()).unwrap();
-    let inputs = BTreeMap::from([("x".to_owned(), x.clone())]);
-    let outputs = session.run_tensors(&inputs).unwrap();
-    assert_eq!(outputs["y"].shape, x.shape);
+    let outputs = session.run_tensors(inputs).unwrap();
+    assert_eq!(outputs["y"].shape, inputs["x"].shape);
     outputs["y"].data.to_f64()
 }
 
-#[test]
-fn random_graphs_answer_the_same() {
+fn start() {
     let library = root().join("target/onnxruntime/host/libonnxruntime.so");
     let mut options = RuntimeOptions::default();
     options.library = Some(library);
     Runtime::start(&options).unwrap();
+}
+
+/// Fails where an answer is not what it was, but for the order of sums.
+fn assert_same(expected: &[f64], found: &[f64], what: &str) {
+    // Scaled weights round otherwise; nets of a dozen steps may make numbers large.
+    let scale = expected.iter().fold(1.0f64, |m, v| m.max(v.abs()));
+    for (a, b) in expected.iter().zip(found) {
+        let same = (a - b).abs() <= 1e-5 * scale || a.is_nan() && b.is_nan();
+        assert!(same, "{what}: {a} became {b}");
+    }
+}
+
+#[test]
+fn random_graphs_answer_the_same() {
+    start();
     let folder = tempfile::tempdir().unwrap();
     let (mut before, mut after) = (0, 0);
     for seed in 0..GRAPHS {
@@ -246,14 +259,254 @@ fn random_graphs_answer_the_same() {
         let shape = vec![2, CHANNELS, SIDE, SIDE];
         let values = (0..shape.iter().product()).map(|_| lot.number()).collect();
         let x = Tensor::new(shape, TensorData::F32(values)).unwrap();
-        let expected = run(&plain, folder.path(), &x);
-        let found = run(&simple, folder.path(), &x);
-        // Scaled weights round otherwise; nets of a dozen steps may make numbers large.
-        let scale = expected.iter().fold(1.0f64, |m, v| m.max(v.abs()));
-        for (a, b) in expected.iter().zip(&found) {
-            let same = (a - b).abs() <= 1e-5 * scale || a.is_nan() && b.is_nan();
-            assert!(same, "seed {seed}: {a} became {b}: {done:?}");
-        }
+        let inputs = BTreeMap::from([("x".to_owned(), x)]);
+        let expected = run(&plain, folder.path(), &inputs);
+        let found = run(&simple, folder.path(), &inputs);
+        assert_same(&expected, &found, &format!("seed {seed}: {done:?}"));
     }
     assert!(after * 3 < before * 2, "{before} nodes became {after}");
+}
+
+/// Layers of transformers in their parts, in the forms of different exporters. Every value is N×T×D.
+struct Block {
+    net: Net,
+    heads: usize,
+    width: usize,
+    /// A mask N×T hides padding.
+    masked: bool,
+    /// Products of attention are those of dynamic int8.
+    quantized: bool,
+}
+
+impl Block {
+    fn size(&self) -> usize {
+        self.heads * self.width
+    }
+
+    fn scalar(&mut self, value: f32) -> String {
+        let tensor = bevel_onnx::Tensor::scalar("c", value);
+        self.net.graph.initializer(tensor)
+    }
+
+    fn op(&mut self, op: &str, inputs: &[&str]) -> String {
+        self.net.op(op, inputs, [])
+    }
+
+    fn vector(&mut self, offset: f32) -> String {
+        let size = self.size();
+        self.net.floats(&[size], offset)
+    }
+
+    fn norm(&mut self, x: &str) -> String {
+        let (axes, epsilon) = (self.net.ints(&[-1]), self.scalar(1e-5));
+        let mean = self.op("ReduceMean", &[x, &axes]);
+        let c = self.op("Sub", &[x, &mean]);
+        let square = match self.net.lot.below(2) {
+            0 => self.op("Mul", &[&c, &c]),
+            _ => {
+                let two = self.scalar(2.0);
+                self.op("Pow", &[&c, &two])
+            }
+        };
+        let variance = self.op("ReduceMean", &[&square, &axes]);
+        let sum = self.op("Add", &[&variance, &epsilon]);
+        let root = self.op("Sqrt", &[&sum]);
+        let mut y = self.op("Div", &[&c, &root]);
+        if self.net.lot.below(4) > 0 {
+            let w = self.vector(1.5);
+            y = self.op("Mul", &[&y, &w]);
+            let b = self.vector(0.0);
+            y = self.op("Add", &[&y, &b]);
+        }
+        y
+    }
+
+    fn gelu(&mut self, x: &str) -> String {
+        let (one, half) = (self.scalar(1.0), self.scalar(0.5));
+        let gate = match self.net.lot.below(2) {
+            0 => {
+                let root = self.scalar(std::f32::consts::SQRT_2);
+                let inside = self.op("Div", &[x, &root]);
+                self.op("Erf", &[&inside])
+            }
+            _ => {
+                let (three, small) = (self.scalar(3.0), self.scalar(0.044_715));
+                let root = self.scalar((2.0 / std::f32::consts::PI).sqrt());
+                let cube = self.op("Pow", &[x, &three]);
+                let cube = self.op("Mul", &[&cube, &small]);
+                let sum = self.op("Add", &[x, &cube]);
+                let inside = self.op("Mul", &[&sum, &root]);
+                self.op("Tanh", &[&inside])
+            }
+        };
+        let gate = self.op("Add", &[&gate, &one]);
+        let x = self.op("Mul", &[x, &half]);
+        self.op("Mul", &[&x, &gate])
+    }
+
+    /// x·W, by the codes of x where there are some.
+    fn product(&mut self, x: &str, codes: Option<&[String; 3]>) -> String {
+        let size = self.size();
+        let Some([codes, scale, zero]) = codes else {
+            let w = self.net.floats(&[size, size], 0.0);
+            return self.op("MatMul", &[x, &w]);
+        };
+        let weight = (0..size * size).map(|_| (self.net.lot.number() * 127.0) as i8);
+        let weight = bevel_onnx::Tensor::i8("w", &[size, size], weight.collect());
+        let weight = self.net.graph.initializer(weight);
+        let scales = self.net.floats(&[size], 1.5);
+        let small = self.scalar(0.01);
+        // A constant, once constants are folded.
+        let scales = self.op("Mul", &[&scales, &small]);
+        let scale = self.op("Mul", &[scale, &scales]);
+        let y = self.op("MatMulInteger", &[codes, &weight, zero]);
+        let float = i64::from(DType::F32.code());
+        let y = self.net.op("Cast", &[&y], [("to", float.into())]);
+        self.op("Mul", &[&y, &scale])
+    }
+
+    fn attention(&mut self, x: &str) -> String {
+        let codes = self.quantized.then(|| {
+            let graph = &mut self.net.graph;
+            graph.node_of("DynamicQuantizeLinear", &[x], [])
+        });
+        let (heads, width) = (self.heads as i64, self.width as i64);
+        let cut = self.net.ints(&[0, 0, heads, width]);
+        let biased = self.net.lot.below(3) > 0;
+        let mut part = |perm: [i64; 4]| {
+            let mut y = self.product(x, codes.as_ref());
+            if biased {
+                let b = self.vector(0.0);
+                y = self.op("Add", &[&y, &b]);
+            }
+            let y = self.op("Reshape", &[&y, &cut]);
+            self.net.op("Transpose", &[&y], [("perm", perm.into())])
+        };
+        let (q, k, v) = (part([0, 2, 1, 3]), part([0, 2, 3, 1]), part([0, 2, 1, 3]));
+        let mut scores = self.op("MatMul", &[&q, &k]);
+        let root = (self.width as f32).sqrt();
+        scores = match self.net.lot.below(3) {
+            0 => {
+                let root = self.scalar(root);
+                self.op("Div", &[&scores, &root])
+            }
+            1 => {
+                let factor = self.scalar(1.0 / root);
+                self.op("Mul", &[&factor, &scores])
+            }
+            _ => scores,
+        };
+        if self.masked {
+            let (axes, zero) = (self.net.ints(&[1, 2]), self.scalar(0.0));
+            let fill = self.scalar(f32::MIN);
+            let bool = i64::from(DType::Bool.code());
+            let keep = self.op("Unsqueeze", &["mask", &axes]);
+            let keep = self.net.op("Cast", &[&keep], [("to", bool.into())]);
+            let bias = self.op("Where", &[&keep, &zero, &fill]);
+            scores = self.op("Add", &[&scores, &bias]);
+        }
+        let shares = self.op("Softmax", &[&scores]);
+        let y = self.op("MatMul", &[&shares, &v]);
+        let back = self.net.ints(&[0, 0, heads * width]);
+        let y = self
+            .net
+            .op("Transpose", &[&y], [("perm", [0, 2, 1, 3].into())]);
+        self.op("Reshape", &[&y, &back])
+    }
+}
+
+/// A graph of layers that normalise before or behind, and N and T.
+fn layers(seed: u64) -> (Graph, [usize; 2]) {
+    let mut lot = Lot(seed);
+    let sizes = [1 + lot.below(3), 1 + lot.below(9)];
+    let mut block = Block {
+        heads: 2 + lot.below(3),
+        width: [4, 8][lot.below(2)],
+        masked: lot.below(2) == 0,
+        quantized: lot.below(3) == 0,
+        net: Net {
+            graph: Graph::new("g"),
+            lot,
+            values: Vec::new(),
+        },
+    };
+    let open = || [Dim::named("n"), Dim::named("t")];
+    let size = Dim::Fixed(block.size());
+    let graph = &mut block.net.graph;
+    let mut x = graph.input("x", DType::F32, open().into_iter().chain([size]));
+    if block.masked {
+        graph.input("mask", DType::I64, open());
+    }
+    // Codes jump where what is quantised moves a little: only the input itself is.
+    let (count, forms) = match block.quantized {
+        true => (1, 1),
+        false => (1 + block.net.lot.below(2), 2),
+    };
+    for _ in 0..count {
+        x = match block.net.lot.below(forms) {
+            0 => {
+                let y = block.attention(&x);
+                let sum = block.op("Add", &[&y, &x]);
+                let x = block.norm(&sum);
+                let y = block.gelu(&x);
+                let sum = block.op("Add", &[&x, &y]);
+                block.norm(&sum)
+            }
+            _ => {
+                let y = block.norm(&x);
+                let y = block.attention(&y);
+                let x = block.op("Add", &[&x, &y]);
+                let y = block.norm(&x);
+                let y = block.gelu(&y);
+                block.op("Add", &[&y, &x])
+            }
+        };
+    }
+    let graph = &mut block.net.graph;
+    let y = graph.node("Identity", &[&x], []);
+    graph.output(&y, "y", DType::F32, vec![Dim::Unknown; 3]);
+    (block.net.graph, sizes)
+}
+
+#[test]
+fn random_layers_answer_the_same_in_one_piece() {
+    start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut found = BTreeMap::new();
+    for seed in 0..GRAPHS {
+        let (plain, [n, t]) = layers(seed);
+        let mut simple = plain.clone();
+        let done = simple.simplify();
+        let mut fused = simple.clone();
+        for (name, count) in fused.fuse().found.into_iter().chain(done.found) {
+            *found.entry(name).or_insert(0) += count;
+        }
+        let Some([.., Dim::Fixed(size)]) = plain.inputs[0].dims.as_deref() else {
+            panic!("seed {seed}: a width that is not fixed");
+        };
+        let mut lot = Lot(!seed);
+        let values = (0..n * t * size).map(|_| lot.number()).collect();
+        let x = Tensor::new(vec![n, t, *size], TensorData::F32(values)).unwrap();
+        let mut inputs = BTreeMap::from([("x".to_owned(), x)]);
+        if plain.inputs.len() > 1 {
+            // The first token of each row is there.
+            let mask = (0..n * t).map(|i| (i % t == 0 || lot.below(3) > 0).into());
+            let mask = Tensor::new(vec![n, t], TensorData::I64(mask.collect())).unwrap();
+            inputs.insert("mask".into(), mask);
+        }
+        let expected = run(&plain, folder.path(), &inputs);
+        for (graph, what) in [(&simple, "simplified"), (&fused, "fused")] {
+            let answers = run(graph, folder.path(), &inputs);
+            assert_same(&expected, &answers, &format!("seed {seed}, {what}"));
+        }
+    }
+    for name in [
+        "attention",
+        "gelu of its parts",
+        "layer norm of its parts",
+        "sum and layer norm",
+    ] {
+        let count = found.get(name).copied().unwrap_or(0);
+        assert!(count >= GRAPHS as usize, "{name}: {count} times");
+    }
 }

@@ -37,8 +37,8 @@ fn run() -> Result<(), Box<dyn Error>> {
         options.task = Some(task.parse()?);
     }
     let (checkpoint, out) = (Path::new(checkpoint), Path::new(out));
-    let report = convert(checkpoint, out, &options, None, &mut |stage| {
-        eprintln!("{stage}");
+    let report = convert(checkpoint, out, &options, None, &mut |at| {
+        eprintln!("{} {}", at.stage, at.what);
     })?;
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())

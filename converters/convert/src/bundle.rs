@@ -84,14 +84,20 @@ impl Staging {
 
     /// Puts the bundle in its place. An older one there goes only once the new one has come.
     pub fn finish(self) -> Result<(), Error> {
-        let failed = |e| Error::write(&self.out, e);
-        if !self.out.exists() {
-            return std::fs::rename(&self.dir, &self.out).map_err(failed);
+        let out = self.out.clone();
+        self.finish_at(&out)
+    }
+
+    /// The same in another place.
+    pub fn finish_at(self, out: &Path) -> Result<(), Error> {
+        let failed = |e| Error::write(out, e);
+        if !out.exists() {
+            return std::fs::rename(&self.dir, out).map_err(failed);
         }
         let old = self.dir.with_extension("old");
-        std::fs::rename(&self.out, &old).map_err(failed)?;
-        if let Err(error) = std::fs::rename(&self.dir, &self.out) {
-            let _ = std::fs::rename(&old, &self.out);
+        std::fs::rename(out, &old).map_err(failed)?;
+        if let Err(error) = std::fs::rename(&self.dir, out) {
+            let _ = std::fs::rename(&old, out);
             return Err(failed(error));
         }
         std::fs::remove_dir_all(&old).map_err(|e| Error::write(old, e))

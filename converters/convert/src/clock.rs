@@ -1,16 +1,16 @@
 use std::time::Instant;
 
-use crate::report::{Stage, StageReport};
+use crate::report::{Progress, Stage, StageReport};
 
 /// Announces stages and times them.
 pub(crate) struct Clock<'a> {
-    progress: &'a mut dyn FnMut(Stage),
+    progress: &'a mut dyn FnMut(&Progress),
     start: Instant,
     begun: Vec<(Stage, Instant)>,
 }
 
 impl<'a> Clock<'a> {
-    pub fn new(progress: &'a mut dyn FnMut(Stage)) -> Self {
+    pub fn new(progress: &'a mut dyn FnMut(&Progress)) -> Self {
         Self {
             progress,
             start: Instant::now(),
@@ -20,7 +20,18 @@ impl<'a> Clock<'a> {
 
     pub fn begin(&mut self, stage: Stage) {
         self.begun.push((stage, Instant::now()));
-        (self.progress)(stage);
+        self.detail(String::new(), 0, 0);
+    }
+
+    /// Says what is done within the stage that was begun last, `done` of `of` steps.
+    pub fn detail(&mut self, what: String, done: usize, of: usize) {
+        let stage = self.begun.last().map_or(Stage::Read, |(stage, _)| *stage);
+        (self.progress)(&Progress {
+            stage,
+            what,
+            done,
+            of,
+        });
     }
 
     pub fn total(&self) -> f64 {

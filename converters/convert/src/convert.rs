@@ -5,14 +5,15 @@ use bevel_manifest::{FORMAT_VERSION, Manifest, Provenance};
 use crate::bundle::{self, Staging};
 use crate::clock::Clock;
 use crate::judge::Judge;
-use crate::report::{Report, Stage};
+use crate::report::{Calibration, Progress, Report, Stage};
+use crate::search::{self, Search};
 use crate::set::Set;
 use crate::source::Source;
 use crate::variants::{Candidate, Wanted, choose};
-use crate::{Error, Options, Quantize, Scheme, arch, recipe};
+use crate::{Error, Options, Quantize, Scheme, arch, page, recipe};
 
 /// Converts a checkpoint, a file or a folder, to the bundle `out`. `progress` hears of each stage as
-/// it begins. With a `judge`, variants are measured before they are shipped.
+/// it begins. With a `judge`, variants are calibrated and measured before they are shipped.
 ///
 /// # Errors
 /// See [`Error`]. Whatever happens, there is a whole bundle at `out` or what was there before.
@@ -21,7 +22,7 @@ pub fn convert(
     out: &Path,
     options: &Options,
     judge: Option<&mut dyn Judge>,
-    progress: &mut dyn FnMut(Stage),
+    progress: &mut dyn FnMut(&Progress),
 ) -> Result<Report, Error> {
     let mut clock = Clock::new(progress);
     clock.begin(Stage::Read);
@@ -37,7 +38,6 @@ pub fn convert(
     for graph in built.graphs.values() {
         graph.check()?;
     }
-
     let base = Scheme::of(&built.graphs);
     if base == Scheme::AsShipped && matches!(&options.quantize, Quantize::List(_)) {
         return Err(Error::Unsupported {
@@ -46,27 +46,11 @@ pub fn convert(
             next: "convert with --quantize none, or start from the f32 model".into(),
         });
     }
-    let wanted = Wanted::new(&options.quantize, judge.is_some(), base);
-    let mut variants = Vec::new();
-    for scheme in &wanted.build {
-        clock.begin(Stage::Quantize);
-        let graphs = match scheme.apply(&built.graphs) {
-            Ok(graphs) => graphs,
-            Err(why) if wanted.optional => {
-                built.notes.push(format!("{scheme} is left out: {why}"));
-                continue;
-            }
-            Err(why) => {
-                return Err(Error::Unsupported {
-                    family: family.name,
-                    what: scheme.to_string(),
-                    next: format!("{why}; convert with --quantize none"),
-                });
-            }
-        };
-        clock.begin(Stage::Write);
-        variants.push(Candidate::write(*scheme, &graphs, staging.dir())?);
-    }
+    let wanted = Wanted::new(options, judge.is_some(), base, &built.graphs);
+
+    clock.begin(Stage::Write);
+    // Everything else is compared with it, so it is there even where it does not ship.
+    let reference = Candidate::write(base, &built.graphs, options.portable, staging.dir())?;
     for file in &built.files {
         staging.add(file)?;
     }
@@ -77,7 +61,6 @@ pub fn convert(
     let recipe = options.recipe.as_ref();
     let license = options.license.clone();
     let name = options.name.clone();
-    // What runs is decided below, when it is known what stays.
     let mut manifest = Manifest {
         format_version: FORMAT_VERSION,
         name: name
@@ -85,11 +68,11 @@ pub fn convert(
             .unwrap_or_else(|| stem(out)),
         task: built.task,
         family: family.name.into(),
-        variant: variants.first().map(Candidate::name).unwrap_or_default(),
+        variant: reference.name(),
         files: staging.entries()?,
         input: built.input,
         decode: built.decode,
-        variants: variants.iter().map(Candidate::variant).collect(),
+        variants: vec![reference.variant()],
         provenance: Some(Provenance {
             checkpoint: hashed.path,
             sha256: hashed.sha256,
@@ -101,46 +84,85 @@ pub fn convert(
     };
     staging.write_manifest(&manifest)?;
 
-    let measured = judge.is_some();
+    let mut variants = vec![reference];
+    let mut notes = built.notes;
+    let mut calibration = None;
     if let Some(judge) = judge {
-        clock.begin(Stage::Measure);
-        let results = judge
-            .judge(staging.dir(), &manifest)
-            .map_err(Error::Judge)?;
-        for (name, measured) in results {
-            let row = variants.iter_mut().find(|v| v.name() == name);
-            if let Some(candidate) = row {
-                candidate.measured = Some(measured);
+        if let Some(why) = judge.check(staging.dir()).map_err(Error::Judge)? {
+            return Err(Error::Recording(why));
+        }
+        if !wanted.others.is_empty() {
+            clock.begin(Stage::Calibrate);
+            let mut search = Search::new(
+                judge,
+                &staging,
+                &manifest,
+                &built.graphs,
+                options,
+                wanted.must_be_faster,
+            )?;
+            for scheme in &wanted.others {
+                match search.best(*scheme, &mut clock)? {
+                    Ok(candidate) => variants.push(candidate),
+                    Err(why) if wanted.optional => {
+                        notes.push(format!("{scheme} is left out: {why}"));
+                    }
+                    Err(why) => return Err(cannot(family.name, *scheme, &why)),
+                }
+            }
+            search::clean(&staging)?;
+            calibration = search.recorded.map(|recorded| Calibration {
+                source: recorded.source,
+                samples: recorded.samples,
+                sha256: recorded.sha256,
+            });
+        }
+    } else {
+        for scheme in &wanted.others {
+            clock.begin(Stage::Quantize);
+            match search::blind(*scheme, &built.graphs) {
+                Ok((graphs, way)) => {
+                    let written =
+                        Candidate::write(*scheme, &graphs, options.portable, staging.dir())?;
+                    variants.push(Candidate {
+                        way: way.to_string(),
+                        ..written
+                    });
+                }
+                Err(why) if wanted.optional => {
+                    notes.push(format!("{scheme} is left out: {why}"));
+                }
+                Err(why) => return Err(cannot(family.name, *scheme, &why)),
             }
         }
     }
 
     clock.begin(Stage::Finish);
-    for candidate in &mut variants {
-        candidate.verdict(&wanted)?;
-    }
-    for candidate in variants.iter().filter(|c| c.dropped.is_some()) {
-        for file in &candidate.files {
-            staging.remove(file)?;
-            manifest.files.retain(|entry| entry.path != *file);
+    let verdicts = variants.iter_mut();
+    let verdicts: Result<Vec<()>, Error> = verdicts
+        .map(|candidate| candidate.verdict(&wanted, &options.gate))
+        .collect();
+    if verdicts.is_ok() {
+        for candidate in variants.iter().filter(|c| c.dropped.is_some()) {
+            for file in &candidate.files {
+                staging.remove(file)?;
+            }
         }
     }
-    let (chosen, reason) = choose(&variants, measured);
-    manifest.variant = chosen.clone();
+    let (chosen, reason) = choose(&variants, &wanted);
+    let kept = |c: &&Candidate| c.dropped.is_none() || verdicts.is_err();
     manifest.variants = variants
         .iter()
-        .filter(|c| c.dropped.is_none())
+        .filter(kept)
         .map(Candidate::variant)
         .collect();
-    staging.write_manifest(&manifest)?;
-    staging.finish()?;
-
+    manifest.variant = chosen.clone();
     let tensors = source.checkpoint.tensor_count();
-    Ok(Report {
+    let report = Report {
         out: out.into(),
-        name: manifest.name,
+        name: manifest.name.clone(),
         task: manifest.task,
-        family: manifest.family,
+        family: manifest.family.clone(),
         checkpoint: checkpoint_file,
         checkpoint_bytes: hashed.size_bytes,
         tensors_read: tensors - built.unused.len(),
@@ -148,10 +170,38 @@ pub fn convert(
         variants: variants.into_iter().map(Candidate::report).collect(),
         chosen,
         reason,
-        notes: built.notes,
+        calibration,
+        notes,
         seconds: clock.total(),
         stages: clock.stages(),
-    })
+    };
+    for file in page::files(&report) {
+        staging.add(&file)?;
+    }
+    manifest.files = staging.entries()?;
+    if let Err(failed) = verdicts {
+        if let Some(place) = &options.keep_failed {
+            manifest.variant = manifest
+                .variants
+                .first()
+                .map(|v| v.name.clone())
+                .unwrap_or_default();
+            staging.write_manifest(&manifest)?;
+            staging.finish_at(place)?;
+        }
+        return Err(failed);
+    }
+    staging.write_manifest(&manifest)?;
+    staging.finish()?;
+    Ok(report)
+}
+
+fn cannot(family: &'static str, scheme: Scheme, why: &str) -> Error {
+    Error::Unsupported {
+        family,
+        what: scheme.to_string(),
+        next: format!("{why}; or convert with --quantize auto or none"),
+    }
 }
 
 /// The last part of a path, as text.

@@ -121,23 +121,20 @@ pub enum Error {
     },
     /// A variant that was asked for changes what the model answers.
     #[error(
-        "variant `{variant}` fails the quality gate: {metric} {value:.4} (worst {worst:.4}) over {samples} \
-         samples, needed {needed}; convert with --quantize none, or lower the gate"
+        "variant `{variant}` fails the quality gate over {samples} samples: {why}; convert with --quantize \
+         auto or none, give more data to --calibrate, or lower the gate with --gate"
     )]
     Quality {
         /// The variant.
         variant: String,
-        /// Name of the quality figure.
-        metric: String,
-        /// Its mean.
-        value: f64,
-        /// Its worst sample.
-        worst: f64,
+        /// What was measured and what was needed.
+        why: String,
         /// How many samples were compared.
         samples: usize,
-        /// The least that passes.
-        needed: f64,
     },
+    /// The converted model does not answer as the recording says.
+    #[error("the converted model does not answer as recorded: {0}")]
+    Recording(String),
     /// The measurement itself failed.
     #[error("the converted model could not be measured")]
     Judge(#[source] BoxError),
@@ -169,7 +166,7 @@ impl Error {
             }
             Self::Graph(bevel_onnx::Error::File { .. }) => ErrorKind::Input,
             Self::Graph(_) | Self::Manifest(_) | Self::Judge(_) => ErrorKind::Internal,
-            Self::Quality { .. } => ErrorKind::Quality,
+            Self::Quality { .. } | Self::Recording(_) => ErrorKind::Quality,
         }
     }
 

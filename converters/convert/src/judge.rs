@@ -1,40 +1,99 @@
-//! The quality gate: what a variant must reach, measured by someone who can run graphs.
+//! What a conversion asks of somebody who can run graphs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use bevel_manifest::{Manifest, Measured};
+use bevel_manifest::Manifest;
+use serde::Serialize;
 
 use crate::error::BoxError;
 
-/// Runs the variants of an unfinished bundle against fp32. The runtime implements it; this crate
-/// links no inference engine.
+/// Runs graphs for the converter. The runtime implements it; this crate links no inference engine.
+///
+/// The fp32 bundle answers the calibration data once, and what went into each of its graphs is
+/// [`record`](Self::record)ed. Everything else replays these inputs on one graph: observing what its
+/// values are, comparing outputs, taking times. So models of several graphs need no code here.
 pub trait Judge {
-    /// Measures the variants of the bundle in `bundle_dir`. Answers variant name and measurement,
-    /// for all variants or for those besides fp32.
+    /// Compares the fp32 bundle with a recording of what it should answer, where the user has one.
+    /// Answers what differs.
+    ///
+    /// # Errors
+    /// Whatever keeps the bundle from being run, or the recording from being read.
+    fn check(&mut self, _bundle: &Path) -> Result<Option<String>, BoxError> {
+        Ok(None)
+    }
+
+    /// Answers the calibration data with the fp32 variant of the bundle and keeps what went into each
+    /// graph. `None` where there is no data for this kind of input.
     ///
     /// # Errors
     /// Whatever keeps the bundle from being run; the conversion fails with it.
-    fn judge(
+    fn record(&mut self, bundle: &Path, manifest: &Manifest) -> Result<Option<Recorded>, BoxError>;
+
+    /// Runs `graph`, which has the inputs of the graph `role`, on the first `runs` recorded runs of it.
+    /// `see` hears of each f32 output.
+    ///
+    /// # Errors
+    /// Whatever keeps the graph from being run.
+    fn replay(
         &mut self,
-        bundle_dir: &Path,
+        role: &str,
+        graph: &Path,
+        runs: usize,
+        see: See<'_>,
+    ) -> Result<(), BoxError>;
+
+    /// The median times of one run of `graphs` in milliseconds, taken in turn on the recorded runs of
+    /// `role`, so that a busy machine slows them alike.
+    ///
+    /// # Errors
+    /// Whatever keeps a graph from being run.
+    fn time(&mut self, role: &str, graphs: &[&Path]) -> Result<Vec<f64>, BoxError>;
+
+    /// How well a variant of the bundle answers; `None` where nobody can tell.
+    ///
+    /// # Errors
+    /// Whatever keeps the bundle from being run.
+    fn score(
+        &mut self,
+        bundle: &Path,
         manifest: &Manifest,
-    ) -> Result<Vec<(String, Measured)>, BoxError>;
+        variant: &str,
+    ) -> Result<Option<Quality>, BoxError>;
+
+    /// Processor and threads, for the report.
+    fn machine(&self) -> String;
 }
 
-/// Metric and the least mean that passes. Cosine of sentence vectors moves less than 0.02 before
-/// retrieval does; a classifier may answer otherwise on 3 of 100 inputs, which are close calls.
-const GATES: [(&str, f64); 2] = [("cosine", 0.98), ("top1-agreement", 0.97)];
-
-/// For any other figure of agreement with fp32.
-const GATE: f64 = 0.97;
-
-/// The least mean of a metric that passes.
-pub fn gate(metric: &str) -> f64 {
-    let row = GATES.iter().find(|(name, _)| *name == metric);
-    row.map_or(GATE, |(_, least)| *least)
+/// What calibration left behind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// Where the data came from, for people.
+    pub source: String,
+    /// How many samples were answered.
+    pub samples: usize,
+    /// SHA-256 over all samples in order, in lower-case hexadecimal.
+    pub sha256: String,
+    /// Role to how often its graph ran in all, 0 for one that did not run.
+    pub runs: BTreeMap<String, usize>,
 }
 
-/// Not-a-number never passes.
-pub(crate) fn passes(measured: &Measured) -> bool {
-    measured.value >= gate(&measured.metric)
+/// Hears of an output: which recorded run, the output's name, its dimensions, its elements.
+pub type See<'a> = &'a mut dyn FnMut(usize, &str, &[usize], &[f32]);
+
+/// How well a variant answers; see [`Gate`](crate::Gate) for the metrics.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Quality {
+    /// `mAP50-95`, `top1`, `wer`, `cosine` …
+    pub metric: String,
+    /// Over all samples.
+    pub value: f64,
+    /// The 95 % confidence interval.
+    pub interval: [f64; 2],
+    /// fp32's value on the same samples; 1 (or 0 for errors) where fp32's answers are the truth.
+    pub reference: f64,
+    /// The worst sample, for metrics that have a value a sample.
+    pub worst: Option<f64>,
+    /// How many samples.
+    pub samples: usize,
 }

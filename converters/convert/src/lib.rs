@@ -20,7 +20,7 @@
 //!     Path::new("minilm.bevel"),
 //!     &options,
 //!     None,
-//!     &mut |stage| eprintln!("{stage}"),
+//!     &mut |progress| eprintln!("{} {}", progress.stage, progress.what),
 //! )?;
 //! assert_eq!(report.chosen, "fp32");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -42,13 +42,17 @@ mod arch;
 mod bundle;
 mod clock;
 mod convert;
+mod deviation;
 mod error;
+mod gate;
 mod judge;
 mod labels;
 mod options;
+mod page;
 mod quantize;
 mod recipe;
 mod report;
+mod search;
 mod set;
 mod source;
 mod tokenizer;
@@ -57,9 +61,10 @@ mod weights;
 
 pub use convert::convert;
 pub use error::{BoxError, Error};
-pub use judge::{Judge, gate};
+pub use gate::{AGREEMENT, Gate};
+pub use judge::{Judge, Quality, Recorded, See};
 pub use options::{Options, Quantize, Scheme};
-pub use report::{Report, Stage, StageReport, VariantReport};
+pub use report::{Calibration, Progress, Report, Stage, StageReport, Trial, VariantReport};
 
 #[cfg(test)]
 mod testing;

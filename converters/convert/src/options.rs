@@ -3,7 +3,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use bevel_manifest::{Recipe, Task};
+use bevel_manifest::{Recipe, Target, Task};
+
+use crate::gate::Gate;
 
 /// What the user decides about a conversion.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +29,13 @@ pub struct Options {
     pub license: Option<String>,
     /// Model name; goes before the recipe's. `None` takes the name of the output.
     pub name: Option<String>,
+    /// What variants may lose.
+    pub gate: Gate,
+    /// The board that the bundle is for. What is slow on this machine may be fast there, so its
+    /// processor decides; `None` is this machine.
+    pub target: Option<Target>,
+    /// Where the evidence goes when a variant fails its gate: a bundle that did not come about.
+    pub keep_failed: Option<PathBuf>,
     /// Settings of the family that a checkpoint does not hold, such as an activation. A key that the
     /// family does not know is an error.
     pub set: BTreeMap<String, String>,
@@ -51,16 +60,28 @@ pub enum Quantize {
 pub enum Scheme {
     /// As trained.
     Fp32,
+    /// Weights and values as halves, but where that is not exact enough.
+    Fp16,
     /// Weights as int8 per output channel, activations quantised as they come.
     Int8,
+    /// Weights as int8 per output channel, activations in ranges that calibration has seen.
+    Int8Static,
+    /// Weights alone, as int8 in blocks.
+    Int8Weights,
+    /// Weights alone, as int4 in blocks.
+    Int4,
     /// A model that came quantised or in f16, as it came. It cannot be asked for.
     AsShipped,
 }
 
 impl Scheme {
-    const NAMES: [(Self, &'static str, &'static str); 3] = [
+    const NAMES: [(Self, &'static str, &'static str); 7] = [
         (Self::Fp32, "fp32", "fp32"),
+        (Self::Fp16, "fp16", "fp16"),
         (Self::Int8, "int8", "dynamic-int8-per-channel"),
+        (Self::Int8Static, "int8-static", "static-int8-per-channel"),
+        (Self::Int8Weights, "int8-weights", "int8-weights-in-blocks"),
+        (Self::Int4, "int4", "int4-weights-in-blocks"),
         (Self::AsShipped, "as-shipped", "as-shipped"),
     ];
 
@@ -141,7 +162,10 @@ mod tests {
                 Ok(Quantize::List(vec![Scheme::Fp32, Scheme::Int8])),
             ),
             ("int5", Err("`int5`")),
-            ("as-shipped", Err("known: auto, none, fp32, int8")),
+            (
+                "as-shipped",
+                Err("known: auto, none, fp32, fp16, int8, int8-static"),
+            ),
             ("", Err("``")),
         ];
         for (text, expected) in cases {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use bevel_manifest::{Measured, Task};
 use serde::Serialize;
 
+use crate::judge::Quality;
+
 /// What a conversion did, for people and for `--json`.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
@@ -30,12 +32,65 @@ pub struct Report {
     pub chosen: String,
     /// Why it was chosen.
     pub reason: String,
+    /// What variants were calibrated on, where there was data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
     /// What people should know, one sentence each.
     pub notes: Vec<String>,
     /// Stages in order, with their time.
     pub stages: Vec<StageReport>,
     /// Wall time of the whole conversion.
     pub seconds: f64,
+}
+
+/// What a conversion is at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// The stage.
+    pub stage: Stage,
+    /// What is done within it; empty at its beginning.
+    pub what: String,
+    /// Steps that are done.
+    pub done: usize,
+    /// Steps there are; 0 where nobody knows.
+    pub of: usize,
+}
+
+/// The data that variants were calibrated on.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Calibration {
+    /// Where it came from.
+    pub source: String,
+    /// How many samples.
+    pub samples: usize,
+    /// SHA-256 over all samples in order, in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// One attempt at a variant.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Trial {
+    /// How it was quantised.
+    pub way: String,
+    /// How many layers stayed in float.
+    pub layers_kept: usize,
+    /// The squared error of the outputs as a share of their variance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<f64>,
+    /// How well it answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
+    /// Its time divided by fp32's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ratio: Option<f64>,
+    /// Graph and weights.
+    pub size_bytes: u64,
+    /// Why the gate is shut; nothing when it is open, or when it was not scored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fails: Option<String>,
 }
 
 /// One variant of the model.
@@ -56,6 +111,10 @@ pub struct VariantReport {
     /// What was measured, where there was a judge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
+    /// Layers that the scheme could take and that stay in float.
+    pub layers_kept_float: Vec<String>,
+    /// What was tried on the way to it, in order.
+    pub trials: Vec<Trial>,
 }
 
 /// How long a stage took.
@@ -77,12 +136,14 @@ pub enum Stage {
     Read,
     /// The graph is built from it.
     Build,
-    /// Weights are quantised.
-    Quantize,
     /// Graphs and side files are written.
     Write,
     /// Files and checkpoint are hashed.
     Hash,
+    /// fp32 answers the calibration data.
+    Calibrate,
+    /// Ways to quantise are tried.
+    Quantize,
     /// Variants are compared with fp32.
     Measure,
     /// The bundle gets its place.
@@ -99,6 +160,7 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Self::Read => "read",
             Self::Build => "build",
+            Self::Calibrate => "calibrate",
             Self::Quantize => "quantize",
             Self::Write => "write",
             Self::Hash => "hash",

@@ -1,11 +1,12 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use bevel_manifest::{Decode, ErrorKind, Manifest, Measured, Task};
+use bevel_manifest::{Decode, ErrorKind, Manifest, Task};
 use bevel_onnx::Graph;
 use serde_json::json;
 
 use crate::testing::{Bert, Shapes, write_safetensors};
-use crate::{BoxError, Error, Judge, Options, Report, convert};
+use crate::{BoxError, Error, Judge, Options, Quality, Recorded, Report, See, convert};
 
 fn run(bert: &Bert, options: &Options) -> Result<Report, Error> {
     convert(&bert.write(), &bert.out(), options, None, &mut |_| {})
@@ -294,25 +295,50 @@ struct Told {
 }
 
 impl Judge for Told {
-    fn judge(
+    fn record(&mut self, dir: &Path, manifest: &Manifest) -> Result<Option<Recorded>, BoxError> {
+        // The bundle that is judged is whole.
+        Graph::load(&dir.join(&manifest.variant(None)?.graphs["model"]))?;
+        Ok(Some(Recorded {
+            source: "nowhere".into(),
+            samples: 8,
+            sha256: "0".repeat(64),
+            runs: BTreeMap::from([("model".into(), 8)]),
+        }))
+    }
+
+    fn replay(&mut self, _: &str, graph: &Path, _: usize, see: See<'_>) -> Result<(), BoxError> {
+        Graph::load(graph)?;
+        see(0, "logits", &[1], &[1.0]);
+        Ok(())
+    }
+
+    fn time(&mut self, _: &str, graphs: &[&Path]) -> Result<Vec<f64>, BoxError> {
+        for graph in graphs {
+            Graph::load(graph)?;
+        }
+        Ok(vec![1.0, self.latency_ratio])
+    }
+
+    fn score(
         &mut self,
         dir: &Path,
         manifest: &Manifest,
-    ) -> Result<Vec<(String, Measured)>, BoxError> {
-        // The bundle that is judged is whole and has fp32 to compare with.
+        variant: &str,
+    ) -> Result<Option<Quality>, BoxError> {
         manifest.variant(Some("fp32"))?;
-        let graph = &manifest.variant(Some("int8"))?.graphs["model"];
-        Graph::load(&dir.join(graph))?;
-        let measured = Measured {
+        Graph::load(&dir.join(&manifest.variant(Some(variant))?.graphs["model"]))?;
+        Ok(Some(Quality {
             metric: "cosine".into(),
             value: self.value,
-            worst: self.value,
+            interval: [self.value; 2],
+            reference: 1.0,
+            worst: Some(self.value),
             samples: 8,
-            latency_ratio: self.latency_ratio,
-            latency_ms: 1.0,
-            machine: "none".into(),
-        };
-        Ok(vec![("int8".into(), measured)])
+        }))
+    }
+
+    fn machine(&self) -> String {
+        "none".into()
     }
 }
 
@@ -330,14 +356,14 @@ fn the_judge_decides_what_ships() {
         Case {
             name: "good and fast is chosen",
             quantize: "auto",
-            value: 0.99,
+            value: 0.999,
             latency_ratio: 0.5,
             expected: Ok((&["fp32", "int8"], "int8")),
         },
         Case {
             name: "good but slow is dropped",
             quantize: "auto",
-            value: 0.99,
+            value: 0.999,
             latency_ratio: 1.2,
             expected: Ok((&["fp32"], "fp32")),
         },
@@ -365,7 +391,7 @@ fn the_judge_decides_what_ships() {
         Case {
             name: "good on request ships alone",
             quantize: "int8",
-            value: 0.99,
+            value: 0.999,
             latency_ratio: 1.2,
             expected: Ok((&["int8"], "int8")),
         },
@@ -403,12 +429,28 @@ fn the_judge_decides_what_ships() {
     }
 }
 
-/// Has nothing to compare with.
+/// Has no data.
 struct Silent;
 
 impl Judge for Silent {
-    fn judge(&mut self, _: &Path, _: &Manifest) -> Result<Vec<(String, Measured)>, BoxError> {
-        Ok(Vec::new())
+    fn record(&mut self, _: &Path, _: &Manifest) -> Result<Option<Recorded>, BoxError> {
+        Ok(None)
+    }
+
+    fn replay(&mut self, _: &str, _: &Path, _: usize, _: See<'_>) -> Result<(), BoxError> {
+        Err("nothing was recorded".into())
+    }
+
+    fn time(&mut self, _: &str, _: &[&Path]) -> Result<Vec<f64>, BoxError> {
+        Err("nothing was recorded".into())
+    }
+
+    fn score(&mut self, _: &Path, _: &Manifest, _: &str) -> Result<Option<Quality>, BoxError> {
+        Ok(None)
+    }
+
+    fn machine(&self) -> String {
+        "none".into()
     }
 }
 

@@ -1,50 +1,56 @@
 //! The precisions of one model: which are built, which stay, which one runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use bevel_manifest::{Measured, Variant};
+use bevel_manifest::{Measured, Target, Variant};
 use bevel_onnx::DType;
 
 use crate::arch::Graphs;
 use crate::convert::file_name;
-use crate::quantize::dynamic;
-use crate::report::VariantReport;
-use crate::{Error, Quantize, Scheme, judge};
-
-/// A scheme that covers less of the weights than this is not worth a variant.
-const MIN_COVERED: f64 = 0.5;
+use crate::gate::Gate;
+use crate::judge::Quality;
+use crate::report::{Trial, VariantReport};
+use crate::search::Time;
+use crate::{Error, Options, Quantize, Scheme};
 
 /// The schemes to build, in order, and what happens to them.
 pub(crate) struct Wanted {
-    pub build: Vec<Scheme>,
+    /// Besides the model as it came.
+    pub others: Vec<Scheme>,
     /// Those that the user wants in the bundle.
-    pub ship: Vec<Scheme>,
+    ship: Vec<Scheme>,
     /// Whether a scheme that fails is dropped rather than an error.
     pub optional: bool,
     /// Whether somebody measures.
     judged: bool,
+    /// Whether what is slower than fp32 on this machine is dropped.
+    pub must_be_faster: bool,
+    /// The scheme that suits the target, where there is one.
+    preferred: Option<Vec<Scheme>>,
 }
 
 impl Wanted {
-    /// What `quantize` asks for, of a model that is in fp32 or stays as it is.
-    pub fn new(quantize: &Quantize, judged: bool, base: Scheme) -> Self {
-        let ship = match quantize {
+    /// What the caller asks for, of a model that is in fp32 or stays as it is.
+    pub fn new(options: &Options, judged: bool, base: Scheme, graphs: &Graphs) -> Self {
+        let optional = options.quantize == Quantize::Auto;
+        let ship = match &options.quantize {
             _ if base == Scheme::AsShipped => vec![base],
-            Quantize::Auto => vec![Scheme::Fp32, Scheme::Int8],
+            Quantize::Auto => [
+                vec![base],
+                Scheme::sensible(graphs, options.target.as_ref()),
+            ]
+            .concat(),
             Quantize::List(schemes) if !schemes.is_empty() => schemes.clone(),
-            Quantize::List(_) | Quantize::None => vec![Scheme::Fp32],
+            Quantize::List(_) | Quantize::None => vec![base],
         };
-        let mut build = ship.clone();
-        // A judge compares with fp32, so it is built even where it is not shipped.
-        if judged && !build.contains(&base) {
-            build.insert(0, base);
-        }
         Self {
-            build,
+            others: ship.iter().copied().filter(|s| *s != base).collect(),
             ship,
-            optional: *quantize == Quantize::Auto,
+            optional,
             judged,
+            must_be_faster: optional && options.target.is_none(),
+            preferred: options.target.as_ref().map(Scheme::preferred),
         }
     }
 }
@@ -86,48 +92,84 @@ impl Scheme {
         }
     }
 
-    /// The graphs under this scheme, or why they are not worth having.
-    pub(crate) fn apply(self, graphs: &Graphs) -> Result<Graphs, String> {
-        let rewrite = match self {
-            Self::Fp32 | Self::AsShipped => return Ok(graphs.clone()),
-            Self::Int8 => dynamic::quantize,
-        };
-        let (mut covered, mut total) = (0.0, 0.0);
-        let rewritten = graphs.iter().map(|(role, graph)| {
-            let (rewritten, share) = rewrite(graph);
-            covered += share * graph.weight_bytes() as f64;
-            total += graph.weight_bytes() as f64;
-            (*role, rewritten)
-        });
-        let rewritten = rewritten.collect();
-        let covered = covered / total.max(1.0);
-        if covered >= MIN_COVERED {
-            return Ok(rewritten);
+    /// The schemes that are fast on a board, the fastest first. Without products of bytes int8 kernels
+    /// widen to 16 bits and gain little.
+    fn preferred(target: &Target) -> Vec<Self> {
+        let schemes = [
+            (target.multiplies_bytes(), Self::Int8Static),
+            (target.multiplies_bytes(), Self::Int8),
+            (target.calculates_halves(), Self::Fp16),
+            (true, Self::Fp32),
+        ];
+        schemes.into_iter().filter(|s| s.0).map(|s| s.1).collect()
+    }
+
+    /// The schemes that are worth trying on these graphs.
+    fn sensible(graphs: &Graphs, target: Option<&Target>) -> Vec<Self> {
+        let (mut products, mut convolutions) = (0, 0);
+        for graph in graphs.values() {
+            let sizes: HashMap<&str, usize> = graph
+                .initializers
+                .iter()
+                .map(|tensor| (tensor.name.as_str(), tensor.data.len()))
+                .collect();
+            graph.visit(&mut |node| {
+                let weight = node.input_at(1).and_then(|name| sizes.get(name));
+                match (node.op_type(), weight) {
+                    ("MatMul" | "Gemm", Some(size)) => products += size,
+                    ("Conv", Some(size)) => convolutions += size,
+                    _ => {}
+                }
+            });
         }
-        Err(format!(
-            "it reaches {:.0} % of the weights; convolutions need calibration, small matrices stay f32",
-            covered * 100.0
-        ))
+        let many = |part: usize| part > 0 && part * 3 > products + convolutions;
+        let schemes = [
+            (many(products), Self::Int8),
+            (many(convolutions), Self::Int8Static),
+            (target.is_some_and(Target::calculates_halves), Self::Fp16),
+        ];
+        schemes.into_iter().filter(|s| s.0).map(|s| s.1).collect()
     }
 }
 
 /// A variant on its way into the bundle.
 pub(crate) struct Candidate {
-    scheme: Scheme,
+    pub scheme: Scheme,
     /// Role to file.
-    graphs: BTreeMap<String, String>,
+    pub graphs: BTreeMap<String, String>,
     pub files: Vec<String>,
-    size_bytes: u64,
-    pub measured: Option<Measured>,
+    pub size_bytes: u64,
+    /// How it was quantised; empty for fp32.
+    pub way: String,
+    /// Layers that stay in float, though the scheme could take them.
+    pub kept_float: Vec<String>,
+    /// Where it was measured.
+    pub machine: String,
+    /// How far its outputs are from fp32's.
+    pub error: Option<f64>,
+    pub quality: Option<Quality>,
+    pub times: Vec<Time>,
+    /// Everything that was tried on the way to it.
+    pub trials: Vec<Trial>,
     /// Why it does not stay.
     pub dropped: Option<String>,
 }
 
 impl Candidate {
-    /// Saves the graphs into the folder of the bundle.
-    pub fn write(scheme: Scheme, graphs: &Graphs, dir: &Path) -> Result<Self, Error> {
+    /// Saves the graphs into the folder of the bundle; with ONNX Runtime's own operators unless they
+    /// are to be portable.
+    pub fn write(
+        scheme: Scheme,
+        graphs: &Graphs,
+        portable: bool,
+        dir: &Path,
+    ) -> Result<Self, Error> {
         let mut written = Vec::new();
         for (role, graph) in graphs {
+            let mut graph = graph.clone();
+            if !portable {
+                graph.fuse();
+            }
             written.extend(graph.save(&dir.join(graph_file(role, scheme)))?);
         }
         let size = |path: &PathBuf| std::fs::metadata(path).map(|m| m.len());
@@ -140,52 +182,59 @@ impl Candidate {
                 .collect(),
             size_bytes: sizes.map_err(|e| Error::read(dir, e))?.iter().sum(),
             files: written.iter().map(|path| file_name(path)).collect(),
-            measured: None,
+            way: String::new(),
+            kept_float: Vec::new(),
+            machine: String::new(),
+            error: None,
+            quality: None,
+            times: Vec::new(),
+            trials: Vec::new(),
             dropped: None,
         })
     }
 
+    /// What was measured of this one, of the files of another.
+    pub fn with_files_of(self, written: Self) -> Self {
+        Self {
+            graphs: written.graphs,
+            files: written.files,
+            size_bytes: written.size_bytes,
+            ..self
+        }
+    }
+
     /// Decides whether the variant stays.
-    pub fn verdict(&mut self, wanted: &Wanted) -> Result<(), Error> {
+    pub fn verdict(&mut self, wanted: &Wanted, gate: &Gate) -> Result<(), Error> {
         if !wanted.ship.contains(&self.scheme) {
             self.dropped = Some("built only to compare with".into());
             return Ok(());
         }
-        if self.measured.is_none()
-            && wanted.judged
-            && wanted.optional
-            && !self.scheme.is_reference()
-        {
-            self.dropped = Some("it could not be measured here".into());
+        if self.scheme.is_reference() {
             return Ok(());
         }
-        let slower = self.measured.as_ref().filter(|m| m.latency_ratio >= 1.0);
-        if let Some(measured) = slower.filter(|_| wanted.optional && !self.scheme.is_reference()) {
-            self.dropped = Some(format!(
-                "{:.2} of fp32's time here, so nothing is gained",
-                measured.latency_ratio
-            ));
-            return Ok(());
-        }
-        let failing = self.measured.as_ref().filter(|m| !judge::passes(m));
-        let Some(measured) = failing.filter(|_| !self.scheme.is_reference()) else {
+        let Some(quality) = &self.quality else {
+            if wanted.judged && wanted.optional {
+                self.dropped = Some("it could not be measured here".into());
+            }
             return Ok(());
         };
-        let needed = judge::gate(&measured.metric);
-        if !wanted.optional {
-            return Err(Error::Quality {
-                variant: self.scheme.to_string(),
-                metric: measured.metric.clone(),
-                value: measured.value,
-                worst: measured.worst,
-                samples: measured.samples,
-                needed,
-            });
+        if let Err(why) = gate.verdict(quality) {
+            if !wanted.optional {
+                return Err(Error::Quality {
+                    variant: self.scheme.to_string(),
+                    why,
+                    samples: quality.samples,
+                });
+            }
+            self.dropped = Some(why);
+            return Ok(());
         }
-        self.dropped = Some(format!(
-            "{} {:.4} is below the gate of {needed}",
-            measured.metric, measured.value
-        ));
+        let slower = self.ratio().filter(|ratio| *ratio >= 1.0);
+        if let Some(ratio) = slower.filter(|_| wanted.optional && wanted.must_be_faster) {
+            self.dropped = Some(format!(
+                "{ratio:.2} of fp32's time here, so nothing is gained"
+            ));
+        }
         Ok(())
     }
 
@@ -196,60 +245,109 @@ impl Candidate {
     pub fn variant(&self) -> Variant {
         Variant {
             name: self.scheme.to_string(),
-            scheme: self.scheme.description().into(),
+            scheme: self.description(),
             graphs: self.graphs.clone(),
-            measured: self.measured.clone(),
+            measured: self.measured(),
         }
     }
 
     pub fn report(self) -> VariantReport {
         VariantReport {
             name: self.scheme.to_string(),
-            scheme: self.scheme.description().into(),
+            scheme: self.description(),
             size_bytes: self.size_bytes,
             kept: self.dropped.is_none(),
+            measured: self.measured(),
+            layers_kept_float: self.kept_float,
+            trials: self.trials,
             dropped: self.dropped,
-            measured: self.measured,
         }
     }
 
-    /// fp32 is the unit even where nobody measured it.
-    fn latency_ratio(&self) -> f64 {
-        match &self.measured {
-            Some(measured) => measured.latency_ratio,
-            None if self.scheme.is_reference() => 1.0,
-            None => f64::INFINITY,
+    fn description(&self) -> String {
+        let scheme = self.scheme.description();
+        match (self.way.is_empty(), self.kept_float.len()) {
+            (true, _) => scheme.into(),
+            (false, 0) => format!("{scheme} ({})", self.way),
+            (false, 1) => format!("{scheme} ({}; 1 layer in float)", self.way),
+            (false, n) => format!("{scheme} ({}; {n} layers in float)", self.way),
         }
+    }
+
+    /// Time of all graphs divided by fp32's, each as often as it ran; `None` where no one took it.
+    pub fn ratio(&self) -> Option<f64> {
+        let total = |of: fn(&Time) -> f64| -> f64 {
+            let times = self.times.iter();
+            times.map(|time| time.runs as f64 * of(time)).sum()
+        };
+        (!self.times.is_empty()).then(|| total(|t| t.own_ms) / total(|t| t.fp32_ms))
+    }
+
+    fn measured(&self) -> Option<Measured> {
+        let (quality, latency_ratio) = (self.quality.as_ref()?, self.ratio()?);
+        let ratios = self.times.iter();
+        let ratios = ratios.map(|time| (time.role.clone(), time.own_ms / time.fp32_ms));
+        let runs = self.times.iter().map(|t| t.runs as f64);
+        let spent: f64 = runs
+            .clone()
+            .zip(&self.times)
+            .map(|(runs, t)| runs * t.own_ms)
+            .sum();
+        Some(Measured {
+            metric: quality.metric.clone(),
+            value: quality.value,
+            interval: quality.interval,
+            reference: quality.reference,
+            worst: quality.worst,
+            samples: quality.samples,
+            latency_ratio,
+            latency_ms: spent / runs.fold(1.0, f64::max),
+            machine: self.machine.clone(),
+            graphs: match self.times.len() {
+                ..=1 => BTreeMap::new(),
+                _ => ratios.collect(),
+            },
+        })
     }
 }
 
-/// The fastest of the measured variants, or the first without measurement; and why.
-pub(crate) fn choose(variants: &[Candidate], measured: bool) -> (String, String) {
-    let mut kept = variants.iter().filter(|c| c.dropped.is_none());
-    let first = kept.clone().next().map(|c| c.scheme.to_string());
-    let first = first.unwrap_or_default();
-    if kept.clone().count() == 1 {
-        return (first, "the only variant".into());
+const SUITS: &str = "the processor of the target calculates it fastest; `bevel bench --choose` measures \
+                     it there";
+
+/// The variant that runs, and why: the fastest of those that were timed, or the first.
+pub(crate) fn choose(variants: &[Candidate], wanted: &Wanted) -> (String, String) {
+    let kept: Vec<&Candidate> = variants.iter().filter(|c| c.dropped.is_none()).collect();
+    let Some(first) = kept.first() else {
+        return Default::default();
+    };
+    if let Some(preferred) = &wanted.preferred {
+        let suits = |scheme: &Scheme| kept.iter().find(|c| c.scheme == *scheme);
+        let best = preferred.iter().find_map(suits).unwrap_or(first);
+        return (best.name(), SUITS.into());
     }
-    if !measured {
-        return (first, "nothing was measured, so the most exact".into());
-    }
-    let fastest = kept.by_ref().reduce(|best, candidate| {
-        match candidate.latency_ratio() < best.latency_ratio() {
-            true => candidate,
-            false => best,
+    let timed = kept.iter().filter_map(|c| Some((c, c.ratio()?)));
+    let fastest = timed.min_by(|a, b| a.1.total_cmp(&b.1));
+    let (chosen, why) = match fastest {
+        _ if kept.len() == 1 => {
+            let others = variants
+                .iter()
+                .filter_map(|c| Some((c, c.dropped.as_ref()?)));
+            let others: Vec<String> = others
+                .map(|(c, why)| format!("{}: {why}", c.name()))
+                .collect();
+            match others.is_empty() || !wanted.optional {
+                true => (first, "the only variant".into()),
+                false => (first, format!("nothing better: {}", others.join("; "))),
+            }
         }
-    });
-    match fastest {
-        Some(best) => (
-            best.scheme.to_string(),
-            format!(
-                "the fastest that passes its gate, {:.2} of fp32's time",
-                best.latency_ratio()
-            ),
+        Some((best, ratio)) if ratio < 1.0 => (
+            best,
+            format!("the fastest that passes its gate, {ratio:.2} of fp32's time"),
         ),
-        None => (first, "the only variant".into()),
-    }
+        Some(_) => (first, "no other is faster here".into()),
+        None => (first, "nothing was measured, so the most exact".into()),
+    };
+    (chosen.name(), why)
 }
 
 fn graph_file(role: &str, scheme: Scheme) -> String {

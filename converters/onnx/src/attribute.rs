@@ -21,7 +21,7 @@ pub enum Attribute {
     /// A small constant.
     Tensor(Tensor),
     /// The body of an `If`, `Loop` or `Scan`; see [`Graph::body`].
-    Graph(Graph),
+    Graph(Box<Graph>),
 }
 
 impl From<i64> for Attribute {

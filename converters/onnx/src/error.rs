@@ -72,6 +72,19 @@ pub enum Error {
         /// Where it points.
         location: String,
     },
+    /// External data that does not say where it lies.
+    #[error(
+        "tensor `{tensor}` has external data of {key} `{value}`, which is no number of bytes; export \
+         the model again"
+    )]
+    External {
+        /// The tensor.
+        tensor: String,
+        /// `offset` or `length`.
+        key: &'static str,
+        /// What is written there.
+        value: String,
+    },
     /// External data that is not there in full.
     #[error(
         "tensor `{tensor}` needs bytes {offset} ..+ {length} of {}, which has {size_bytes}; \

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::proto::NodeProto;
 use crate::{Attribute, DType, OPSET, Tensor};
@@ -16,6 +16,8 @@ pub struct Graph {
     pub nodes: Vec<NodeProto>,
     /// Constants.
     pub initializers: Vec<Tensor>,
+    /// What is known of values in between that cannot be inferred; see [`state`](Self::state).
+    pub stated: Vec<Value>,
     /// Operator set domain to version; `""` is ONNX itself.
     pub opsets: BTreeMap<String, i64>,
     /// Free key-value metadata of the model.
@@ -56,7 +58,15 @@ impl Dim {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Builder {
     scope: String,
-    names: HashSet<String>,
+    names: Names,
+}
+
+/// The names that are taken.
+#[derive(Debug, Clone, Default)]
+struct Names {
+    taken: HashSet<String>,
+    /// The number to try next behind a name that was taken.
+    next: HashMap<String, usize>,
 }
 
 impl PartialEq for Builder {
@@ -74,6 +84,7 @@ impl Graph {
             outputs: Vec::new(),
             nodes: Vec::new(),
             initializers: Vec::new(),
+            stated: Vec::new(),
             opsets: BTreeMap::from([(String::new(), OPSET)]),
             metadata: BTreeMap::new(),
             builder: Builder::default(),
@@ -92,7 +103,7 @@ impl Graph {
         dtype: DType,
         dims: impl IntoIterator<Item = Dim>,
     ) -> String {
-        self.builder.names.insert(name.into());
+        self.builder.names.taken.insert(name.into());
         self.inputs.push(Value {
             name: name.into(),
             dtype,
@@ -198,7 +209,7 @@ impl Graph {
         for (domain, version) in &body.opsets {
             self.opsets.entry(domain.clone()).or_insert(*version);
         }
-        Attribute::Graph(body)
+        Attribute::Graph(Box::new(body))
     }
 
     /// Makes a value an output called `name`: the value is renamed wherever it is used.
@@ -209,10 +220,23 @@ impl Graph {
         dtype: DType,
         dims: impl IntoIterator<Item = Dim>,
     ) {
-        self.builder.names.insert(name.into());
+        self.builder.names.taken.insert(name.into());
         rename(&mut self.nodes, value, name);
+        // An output says its dimensions itself.
+        self.stated.retain(|stated| stated.name != value);
         self.outputs.push(Value {
             name: name.into(),
+            dtype,
+            dims: Some(dims.into_iter().collect()),
+        });
+    }
+
+    /// Writes down the dimensions of a value in between, where the model knows more of them than can
+    /// be inferred, such as that positions are as many as tokens. Sessions join operators whose
+    /// shapes are known to be equal. A reader of the file believes it, so it must hold.
+    pub fn state(&mut self, value: &str, dtype: DType, dims: impl IntoIterator<Item = Dim>) {
+        self.stated.push(Value {
+            name: value.into(),
             dtype,
             dims: Some(dims.into_iter().collect()),
         });
@@ -223,16 +247,17 @@ impl Graph {
         if value == name {
             return;
         }
-        if self.builder.names.contains(name) {
+        if self.builder.names.taken.contains(name) {
             let other = self.unique(name.to_owned());
             self.rename_value(name, &other);
         }
-        self.builder.names.insert(name.to_owned());
+        self.builder.names.taken.insert(name.to_owned());
         self.rename_value(value, name);
     }
 
     fn rename_value(&mut self, from: &str, to: &str) {
         let values = self.inputs.iter_mut().chain(&mut self.outputs);
+        let values = values.chain(&mut self.stated);
         let names = values.map(|value| &mut value.name);
         let constants = self.initializers.iter_mut().map(|tensor| &mut tensor.name);
         for name in names.chain(constants).filter(|name| *name == from) {
@@ -264,21 +289,25 @@ impl Graph {
         names.extend(self.inputs.iter().map(|input| input.name.clone()));
         names.extend(self.initializers.iter().map(|t| t.name.clone()));
         gather_names(&self.nodes, &mut names);
-        self.builder.names = names;
+        self.builder.names = Names {
+            taken: names,
+            next: HashMap::new(),
+        };
     }
 
     /// A name that nothing has, like this one, and takes it.
     pub(crate) fn unique(&mut self, name: String) -> String {
-        if self.builder.names.insert(name.clone()) {
+        let Names { taken, next } = &mut self.builder.names;
+        if taken.insert(name.clone()) {
             return name;
         }
-        let mut number = 2usize;
+        let number = next.entry(name.clone()).or_insert(2);
         loop {
             let candidate = format!("{name}_{number}");
-            if self.builder.names.insert(candidate.clone()) {
+            *number += 1;
+            if taken.insert(candidate.clone()) {
                 return candidate;
             }
-            number += 1;
         }
     }
 }

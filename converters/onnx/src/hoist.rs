@@ -3,6 +3,7 @@
 //!
 //! Bodies keep constants that they answer themselves: a body may not answer a value from outside.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use crate::proto::{GraphProto, NodeProto, TensorProto};
@@ -56,8 +57,10 @@ fn rename_body(
         results.for_each(&mut define);
     }
     // What is defined here goes before what is around it.
-    let mut names = outer.clone();
-    names.extend(new);
+    let mut names = Cow::Borrowed(outer);
+    if !new.is_empty() {
+        names.to_mut().extend(new);
+    }
     let renamed = |name: &mut String| {
         if let Some(other) = names.get(name) {
             other.clone_into(name);

@@ -6,7 +6,21 @@ use crate::proto::NodeProto;
 /// Where each element of a result comes from.
 pub(crate) struct Plan {
     pub dims: Vec<usize>,
-    pub from: Vec<From>,
+    /// `None` where all elements of the first input stay as they lie.
+    pub from: Option<Vec<From>>,
+}
+
+impl Plan {
+    fn of(dims: Vec<usize>, from: Vec<From>) -> Self {
+        Self {
+            dims,
+            from: Some(from),
+        }
+    }
+
+    fn keep(dims: Vec<usize>) -> Self {
+        Self { dims, from: None }
+    }
 }
 
 /// The origin of one element.
@@ -40,15 +54,23 @@ pub(crate) fn plan(
     let dims = |place| inputs.dims(place);
     let ints = |place: usize| inputs.ints(place);
     let plan = match node.op_type() {
-        "Identity" => keep(dims(0)?, limit)?,
-        "Reshape" => reshape(node, &dims(0)?, &ints(1)?, limit)?,
+        "Identity" => Plan::keep(dims(0)?),
+        "Reshape" => {
+            let allow_zero = node.int("allowzero") == Some(1);
+            Plan::keep(resolve(&dims(0)?, &ints(1)?, allow_zero)?)
+        }
         "Flatten" => {
             let dims = dims(0)?;
             let (outer, inner) = dims.split_at(flatten_axis(node, dims.len())?);
-            keep(vec![volume(outer)?, volume(inner)?], limit)?
+            Plan::keep(vec![volume(outer)?, volume(inner)?])
         }
-        "Squeeze" => keep(squeezed(&dims(0)?, axes(node, inputs)?)?, limit)?,
-        "Unsqueeze" => keep(unsqueezed(&dims(0)?, &axes(node, inputs)??)?, limit)?,
+        "Squeeze" => {
+            let dims = dims(0)?;
+            let ones = || (0..dims.len()).filter(|i| dims[*i] == 1).collect();
+            let axes = axes(node, inputs)?;
+            Plan::keep(squeezed(&dims, axes.as_deref(), || Some(ones()))?)
+        }
+        "Unsqueeze" => Plan::keep(unsqueezed(&dims(0)?, &axes(node, inputs)??, 1)?),
         "Transpose" => transpose(node, &dims(0)?, limit)?,
         "Slice" => slice(node, &dims(0)?, inputs, limit)?,
         "Gather" => gather(node, &dims(0)?, &dims(1)?, &ints(1)?, limit)?,
@@ -206,7 +228,10 @@ pub(crate) fn slices(
         return None;
     }
     (0..starts.len())
-        .map(|i| Some((axis_of(axes[i], rank)?, starts[i], ends[i], steps[i])))
+        .map(|i| {
+            let axis = axis_of(axes[i], rank).filter(|axis| *axis < rank)?;
+            Some((axis, starts[i], ends[i], steps[i]))
+        })
         .collect()
 }
 
@@ -228,19 +253,25 @@ pub(crate) fn sizes(ints: &[i64]) -> Option<Vec<usize>> {
     ints.iter().map(|i| usize::try_from(*i).ok()).collect()
 }
 
-pub(crate) fn squeezed(dims: &[usize], axes: Option<Vec<i64>>) -> Option<Vec<usize>> {
-    let gone: Vec<usize> = match axes {
-        None => (0..dims.len()).filter(|i| dims[*i] == 1).collect(),
+/// Dimensions without those of the axes, or of the axes that are 1 where none are named.
+pub(crate) fn squeezed<D: Clone>(
+    dims: &[D],
+    axes: Option<&[i64]>,
+    ones: impl FnOnce() -> Option<Vec<usize>>,
+) -> Option<Vec<D>> {
+    let gone = match axes {
+        None => ones()?,
         Some(axes) => {
             let axes = axes.iter().map(|a| axis_of(*a, dims.len()));
             axes.collect::<Option<_>>()?
         }
     };
     let left = (0..dims.len()).filter(|i| !gone.contains(i));
-    Some(left.map(|i| dims[i]).collect())
+    Some(left.map(|i| dims[i].clone()).collect())
 }
 
-fn unsqueezed(dims: &[usize], axes: &[i64]) -> Option<Vec<usize>> {
+/// Dimensions with `one` at each of the axes.
+pub(crate) fn unsqueezed<D: Clone>(dims: &[D], axes: &[i64], one: D) -> Option<Vec<D>> {
     let rank = dims.len() + axes.len();
     let new: Vec<usize> = axes
         .iter()
@@ -250,9 +281,9 @@ fn unsqueezed(dims: &[usize], axes: &[i64]) -> Option<Vec<usize>> {
     (0..rank)
         .map(|i| {
             if new.contains(&i) {
-                Some(1)
+                Some(one.clone())
             } else {
-                old.next().copied()
+                old.next().cloned()
             }
         })
         .collect()
@@ -289,23 +320,13 @@ fn mapped(
         from.push(From::Input(0, index(at)?));
         Some(())
     })?;
-    Some(Plan { dims, from })
+    Some(Plan::of(dims, from))
 }
 
-fn keep(dims: Vec<usize>, limit: usize) -> Option<Plan> {
-    let count = volume(&dims)?;
-    let from = (0..count).map(|i| From::Input(0, i));
-    (count <= limit).then(|| Plan {
-        dims,
-        from: from.collect(),
-    })
-}
-
-fn reshape(node: &NodeProto, dims: &[usize], shape: &[i64], limit: usize) -> Option<Plan> {
-    keep(
-        resolve(dims, shape, node.int("allowzero") == Some(1))?,
-        limit,
-    )
+/// Every element of the first input at its place, to be changed here and there.
+fn in_place(dims: &[usize], limit: usize) -> Option<Vec<From>> {
+    let count = volume(dims).filter(|count| *count <= limit)?;
+    Some((0..count).map(|i| From::Input(0, i)).collect())
 }
 
 /// The permutation of a `Transpose`: axes in reverse where it gives none.
@@ -333,7 +354,7 @@ fn slice(node: &NodeProto, dims: &[usize], inputs: &dyn Inputs, limit: usize) ->
     let mut first = vec![0i64; dims.len()];
     let mut steps = vec![1i64; dims.len()];
     for (axis, start, end, step) in slices(node, inputs, dims.len())? {
-        let (start, step, count) = range(start, end, step, dims[axis])?;
+        let (start, step, count) = range(start, end, step, *dims.get(axis)?)?;
         (first[axis], steps[axis], to[axis]) = (start as i64, step, count);
     }
     let own = strides(dims);
@@ -361,16 +382,19 @@ fn gather(
         .collect::<Option<_>>()?;
     let (outer, inner) = (volume(&dims[..axis])?, volume(&dims[axis + 1..])?);
     let to = [&dims[..axis], index_dims, &dims[axis + 1..]].concat();
-    if volume(&to)? > limit {
-        return None;
-    }
     let mut from = Vec::new();
+    match volume(&to)? {
+        // The axes in front of an empty one may be as long as they like.
+        0 => return Some(Plan::of(to, from)),
+        count if count > limit => return None,
+        _ => {}
+    }
     for o in 0..outer {
         for i in &index {
             from.extend((0..inner).map(|n| From::Input(0, (o * size + i) * inner + n)));
         }
     }
-    Some(Plan { dims: to, from })
+    Some(Plan::of(to, from))
 }
 
 fn gather_elements(
@@ -430,10 +454,7 @@ fn gather_nd(
     let from = starts
         .iter()
         .flat_map(|start| (0..inner).map(move |i| From::Input(0, start + i)));
-    Some(Plan {
-        dims: to,
-        from: from.collect(),
-    })
+    Some(Plan::of(to, from.collect()))
 }
 
 fn scatter_nd(
@@ -446,16 +467,16 @@ fn scatter_nd(
     if node.text("reduction").is_some_and(|r| r != "none") {
         return None;
     }
-    let mut plan = keep(dims.to_vec(), limit)?;
+    let mut from = in_place(dims, limit)?;
     let depth = *index_dims.last()?;
     let starts = rows(dims, index, depth)?;
     let inner = volume(&dims[depth..])?;
     for (row, start) in starts.iter().enumerate() {
         for i in 0..inner {
-            plan.from[start + i] = From::Input(2, row * inner + i);
+            from[start + i] = From::Input(2, row * inner + i);
         }
     }
-    Some(plan)
+    Some(Plan::of(dims.to_vec(), from))
 }
 
 fn concat(node: &NodeProto, inputs: &dyn Inputs, limit: usize) -> Option<Plan> {
@@ -471,29 +492,29 @@ fn concat(node: &NodeProto, inputs: &dyn Inputs, limit: usize) -> Option<Plan> {
         }
         to[axis] = to[axis].checked_add(part[axis])?;
     }
-    if volume(&to)? > limit {
-        return None;
+    let mut from = Vec::new();
+    match volume(&to)? {
+        0 => return Some(Plan::of(to, from)),
+        count if count > limit => return None,
+        _ => {}
     }
     let outer = volume(&to[..axis])?;
     let runs: Vec<usize> = parts
         .iter()
         .map(|part| volume(&part[axis..]))
         .collect::<Option<_>>()?;
-    let mut from = Vec::new();
     for o in 0..outer {
         for (place, run) in runs.iter().enumerate() {
             from.extend((0..*run).map(|i| From::Input(place, o * run + i)));
         }
     }
-    Some(Plan { dims: to, from })
+    Some(Plan::of(to, from))
 }
 
 fn expand(dims: &[usize], to: &[usize], limit: usize) -> Option<Plan> {
     let index = broadcast_index(dims, to, limit)?;
-    Some(Plan {
-        dims: to.to_vec(),
-        from: index.into_iter().map(|i| From::Input(0, i)).collect(),
-    })
+    let from = index.into_iter().map(|i| From::Input(0, i));
+    Some(Plan::of(to.to_vec(), from.collect()))
 }
 
 fn tile(dims: &[usize], repeats: &[usize], limit: usize) -> Option<Plan> {
@@ -518,10 +539,15 @@ fn split(
 ) -> Option<Plan> {
     let axis = axis_of(node.int("axis").unwrap_or(0), dims.len())?;
     let parts = parts(node, *dims.get(axis)?, inputs)?;
-    let before: usize = parts.get(..result)?.iter().sum();
+    let sum = |parts: &[usize]| {
+        parts
+            .iter()
+            .try_fold(0usize, |n, part| n.checked_add(*part))
+    };
+    let before = sum(parts.get(..result)?)?;
     let mut to = dims.to_vec();
     to[axis] = *parts.get(result)?;
-    if before + to[axis] > dims[axis] {
+    if before.checked_add(to[axis])? > dims[axis] {
         return None;
     }
     let own = strides(dims);
@@ -540,10 +566,7 @@ fn select(condition: &[i64], dims: [Vec<usize>; 3], limit: usize) -> Option<Plan
         Some(0) => Some(From::Input(2, y[i])),
         Some(_) => Some(From::Input(1, x[i])),
     });
-    Some(Plan {
-        from: from.collect::<Option<_>>()?,
-        dims: to,
-    })
+    Some(Plan::of(to, from.collect::<Option<_>>()?))
 }
 
 fn trilu(node: &NodeProto, dims: Vec<usize>, inputs: &dyn Inputs, limit: usize) -> Option<Plan> {
@@ -552,11 +575,11 @@ fn trilu(node: &NodeProto, dims: Vec<usize>, inputs: &dyn Inputs, limit: usize) 
         None => 0,
     };
     let upper = node.int("upper").unwrap_or(1) != 0;
-    let mut plan = keep(dims, limit)?;
-    let [.., rows, columns] = plan.dims.as_slice() else {
+    let mut from = in_place(&dims, limit)?;
+    let [.., rows, columns] = dims.as_slice() else {
         return None;
     };
-    for (i, from) in plan.from.iter_mut().enumerate() {
+    for (i, from) in from.iter_mut().enumerate() {
         let (row, column) = ((i / columns % rows) as i64, (i % columns) as i64);
         let above = column - row;
         let inside = if upper {
@@ -568,7 +591,7 @@ fn trilu(node: &NodeProto, dims: Vec<usize>, inputs: &dyn Inputs, limit: usize) 
             *from = From::Zero;
         }
     }
-    Some(plan)
+    Some(Plan::of(dims, from))
 }
 
 fn depth_to_space(node: &NodeProto, dims: &[usize], limit: usize) -> Option<Plan> {

@@ -143,11 +143,14 @@ fn settle(
         {
             node.name = None;
         }
+        for attribute in &mut node.attribute {
+            for tensor in attribute.t.iter_mut().chain(&mut attribute.tensors) {
+                take_in(graph, tensor, files)?;
+            }
+        }
         for body in node.bodies_mut() {
             for tensor in &mut body.initializer {
-                if tensor.data_location() == DataLocation::External {
-                    *tensor = TensorProto::from(&read_tensor(graph, tensor, files)?);
-                }
+                take_in(graph, tensor, files)?;
             }
             settle(graph, &mut body.node, files, names)?;
         }
@@ -155,14 +158,41 @@ fn settle(
     Ok(())
 }
 
+/// Brings external data into the message.
+fn take_in(graph: &str, tensor: &mut TensorProto, files: &mut Files<'_>) -> Result<(), Error> {
+    if tensor.data_location() == DataLocation::External {
+        *tensor = TensorProto::from(&read_tensor(graph, tensor, files)?);
+    }
+    Ok(())
+}
+
 impl Tensor {
     /// A constant whose elements are inside its message.
     pub(crate) fn inside(proto: &TensorProto) -> Result<Self, Error> {
-        read_tensor("", proto, &mut Files::new(Path::new("")))
+        match proto.data_location() {
+            // Only who knows the model's folder reads it.
+            DataLocation::External => Err(Error::Escape {
+                tensor: proto.name().into(),
+                location: external(proto, "location").unwrap_or_default().into(),
+            }),
+            DataLocation::Default => tensor_of("", proto, || Ok(None)),
+        }
     }
 }
 
 fn read_tensor(graph: &str, proto: &TensorProto, files: &mut Files<'_>) -> Result<Tensor, Error> {
+    tensor_of(graph, proto, || match proto.data_location() {
+        DataLocation::External => files.tensor(proto).map(Some),
+        DataLocation::Default => Ok(None),
+    })
+}
+
+/// A tensor whose bytes are those of `outside`, or in its message where there are none.
+fn tensor_of(
+    graph: &str,
+    proto: &TensorProto,
+    outside: impl FnOnce() -> Result<Option<Bytes>, Error>,
+) -> Result<Tensor, Error> {
     let unsupported = |what: &str| Error::Unsupported {
         graph: graph.into(),
         what: format!("tensor `{}` of {what}", proto.name()),
@@ -175,12 +205,10 @@ fn read_tensor(graph: &str, proto: &TensorProto, files: &mut Files<'_>) -> Resul
         .map(|d| usize::try_from(*d))
         .collect::<Result<_, _>>()
         .map_err(|_| unsupported("a negative dimension"))?;
-    let data = if proto.data_location() == DataLocation::External {
-        files.tensor(proto)?
-    } else if let Some(raw) = &proto.raw_data {
-        raw.clone()
-    } else {
-        typed_data(proto, dtype)
+    let data = match (outside()?, &proto.raw_data) {
+        (Some(data), _) => data,
+        (None, Some(raw)) => raw.clone(),
+        (None, None) => typed_data(proto, dtype),
     };
     let tensor = Tensor::new(proto.name(), dtype, &dims, data);
     check_size(&tensor)?;
@@ -224,6 +252,12 @@ fn typed_data(proto: &TensorProto, dtype: DType) -> Bytes {
     }
 }
 
+/// An entry of a tensor's external data.
+fn external<'t>(proto: &'t TensorProto, key: &str) -> Option<&'t str> {
+    let mut entries = proto.external_data.iter();
+    entries.find(|e| e.key() == key).map(|e| e.value())
+}
+
 /// The files of external data in a model's folder, each read once: tensors share its bytes, so that
 /// no list of tensors asks for more memory than the files have.
 struct Files<'a> {
@@ -240,11 +274,7 @@ impl<'a> Files<'a> {
     }
 
     fn tensor(&mut self, proto: &TensorProto) -> Result<Bytes, Error> {
-        let entry = |key: &str| {
-            let entries = proto.external_data.iter();
-            entries.filter(|e| e.key() == key).map(|e| e.value()).next()
-        };
-        let location = entry("location").unwrap_or_default();
+        let location = external(proto, "location").unwrap_or_default();
         let inside = |part| matches!(part, Component::Normal(_));
         if location.is_empty() || !Path::new(location).components().all(inside) {
             return Err(Error::Escape {
@@ -253,10 +283,19 @@ impl<'a> Files<'a> {
             });
         }
         let data = self.file(location)?;
-        let number = |key: &str| entry(key).and_then(|value| value.parse::<u64>().ok());
+        let number = |key: &'static str, default: u64| {
+            let Some(value) = external(proto, key) else {
+                return Ok(default);
+            };
+            value.parse().map_err(|_| Error::External {
+                tensor: proto.name().into(),
+                key,
+                value: value.into(),
+            })
+        };
         let size_bytes = data.len() as u64;
-        let offset = number("offset").unwrap_or(0);
-        let length = number("length").unwrap_or(size_bytes.saturating_sub(offset));
+        let offset = number("offset", 0)?;
+        let length = number("length", size_bytes.saturating_sub(offset))?;
         match offset.checked_add(length) {
             Some(end) if end <= size_bytes => Ok(data.slice(offset as usize..end as usize)),
             _ => Err(Error::Short {
@@ -335,6 +374,8 @@ mod tests {
             ("overflow", "w", "18446744073709551615", "4", "truncated"),
             ("wrong length", "w", "0", "8", "needs 4 bytes"),
             ("absent", "v", "0", "4", "cannot read"),
+            ("no offset", "w", "-4", "4", "offset `-4`"),
+            ("no length", "w", "0", "four", "length `four`"),
         ];
         for (name, location, offset, length, says) in cases {
             let entry = |(key, value): (&str, &str)| StringStringEntryProto {
@@ -357,6 +398,47 @@ mod tests {
             };
             let error = read_tensor("g", &tensor, &mut Files::new(dir.path())).unwrap_err();
             assert!(error.to_string().contains(says), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn constants_in_nodes_lie_in_the_folder_too() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("w"), 1.5f32.to_le_bytes()).unwrap();
+        let outside = |location: &str| TensorProto {
+            name: Some("t".into()),
+            data_type: Some(DType::F32.code()),
+            data_location: Some(DataLocation::External.into()),
+            external_data: vec![StringStringEntryProto {
+                key: Some("location".into()),
+                value: Some(location.into()),
+            }],
+            ..TensorProto::default()
+        };
+        // A name that would be found in the working directory.
+        let error = Tensor::inside(&outside("Cargo.toml")).unwrap_err();
+        assert!(matches!(error, Error::Escape { .. }), "{error}");
+        for (location, says) in [("w", None), ("../w", Some("`../w`")), ("v", Some("v"))] {
+            let mut model = graph();
+            let mut node = NodeProto::new("Constant", &[], &["c"], []);
+            node.set("value", crate::Attribute::Int(0));
+            node.attribute[0].t = Some(outside(location));
+            model.nodes.insert(0, node);
+            let proto = ModelProto {
+                graph: Some(model.to_proto()),
+                opset_import: vec![Default::default()],
+                ..ModelProto::default()
+            };
+            let path = dir.path().join("model.onnx");
+            match (Graph::from_bytes(&path, proto.encode_to_vec().into()), says) {
+                (Ok(graph), None) => {
+                    let tensor = graph.nodes[0].attribute[0].t.as_ref().unwrap();
+                    let tensor = Tensor::inside(tensor).unwrap();
+                    assert_eq!(tensor.as_f32().unwrap().as_ref(), [1.5]);
+                }
+                (Err(error), Some(says)) => assert!(error.to_string().contains(says), "{error}"),
+                (found, _) => panic!("{location}: {found:?}"),
+            }
         }
     }
 
@@ -386,7 +468,7 @@ mod tests {
         for _ in 0..200 {
             let mut outer = graph();
             let mut node = NodeProto::new("If", &["x"], &["z"], []);
-            node.set("then_branch", crate::Attribute::Graph(deep));
+            node.set("then_branch", crate::Attribute::Graph(Box::new(deep)));
             outer.nodes.push(node);
             deep = outer;
         }

@@ -1,6 +1,7 @@
 //! Writing: weights stream into `NAME.onnx.data` beside `NAME.onnx`, the graph follows, and both
 //! appear under their names only when they are whole.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -79,9 +80,16 @@ impl Graph {
             node: self.nodes.clone(),
             input: self.inputs.iter().map(ValueInfoProto::from).collect(),
             output: self.outputs.iter().map(ValueInfoProto::from).collect(),
+            value_info: self.still_there().map(ValueInfoProto::from).collect(),
             initializer,
             ..GraphProto::default()
         }
+    }
+
+    /// The values of which something is stated and that passes have not taken away.
+    fn still_there(&self) -> impl Iterator<Item = &Value> {
+        let made: HashSet<&String> = self.nodes.iter().flat_map(|node| &node.output).collect();
+        self.stated.iter().filter(move |v| made.contains(&v.name))
     }
 
     fn to_model(&self, initializer: Vec<TensorProto>) -> ModelProto {

@@ -91,9 +91,29 @@ pub struct ConvertArgs {
     /// Architecture, where neither configuration nor weights tell.
     #[arg(long)]
     pub arch: Option<String>,
-    /// auto, none, or a list of fp32 and int8.
+    /// auto, none, or a list of fp32, fp16, int8, int8-static, int8-weights and int4.
     #[arg(long, default_value = "auto")]
     pub quantize: String,
+    /// Inputs to calibrate with and to compare answers on: files or a directory, as `run` takes them.
+    #[arg(long, value_name = "DIR")]
+    pub calibrate: Option<PathBuf>,
+    /// Labelled data to score variants on, as `eval` takes it.
+    #[arg(long, value_name = "DATASET")]
+    pub eval: Option<PathBuf>,
+    /// What a variant may lose, such as mAP50-95=0.01 or wer=0.01, or the least it may have:
+    /// cosine=0.99. Beyond it the conversion fails with code 7.
+    #[arg(long, value_name = "METRIC=NUMBER")]
+    pub gate: Vec<String>,
+    /// Where the evidence of a failed gate goes: the bundle that did not come about.
+    #[arg(long, value_name = "DIR")]
+    pub keep_failed: Option<PathBuf>,
+    /// Recorded tensors that the converted model has to reproduce, as for `verify`.
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub verify: Option<PathBuf>,
+    /// The board it is for, such as raspberry-pi-5, or a profile FILE.toml; this machine when not
+    /// given.
+    #[arg(long, value_name = "BOARD")]
+    pub target: Option<PathBuf>,
     /// Plain ONNX only: none of the operators that ONNX Runtime adds.
     #[arg(long)]
     pub portable: bool,
@@ -146,6 +166,9 @@ pub struct BenchArgs {
     /// Measured runs, after a tenth as many to warm up.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
+    /// Time every variant of the bundle on this machine and let the fastest run from now on.
+    #[arg(long)]
+    pub choose: bool,
     /// Items per run.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub batch: u16,

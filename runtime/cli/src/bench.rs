@@ -8,6 +8,7 @@ use image::RgbImage;
 use serde::Serialize;
 
 use crate::args::BenchArgs;
+use crate::choose::choose;
 use crate::failure::fail;
 use crate::inputs::{self, Asked, Item, Kind};
 use crate::open;
@@ -45,6 +46,12 @@ struct Percentiles {
 
 /// Loads, answers once, warms up, then measures each stage.
 pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
+    if args.choose {
+        let bundle = open::bundle(&args.model.bundle, args.model.recipe.as_deref())?;
+        open::runtime(args.model.threads)?;
+        let (_, item) = item(Kind::of(&bundle)?, args.input.as_deref())?;
+        return choose(args, &bundle, &open::options(&args.model), &item);
+    }
     let start = Instant::now();
     let (bundle, mut pipeline) = open::pipeline(&args.model)?;
     let load = start.elapsed();

@@ -4,15 +4,15 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use bevel_convert::{Options, Report, Stage};
+use bevel_convert::{Options, Progress, Report, Stage};
 use bevel_manifest::{ErrorKind, Recipe};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::ConvertArgs;
 use crate::failure::fail;
 use crate::judge::Side;
-use crate::show::table;
-use crate::{catalog, open};
+use crate::show::{quality, table};
+use crate::{catalog, open, targets};
 
 /// Converts, measures the variants on this machine, and says what came of it.
 pub fn convert(args: &ConvertArgs) -> anyhow::Result<()> {
@@ -34,22 +34,37 @@ pub fn convert(args: &ConvertArgs) -> anyhow::Result<()> {
             ));
         }
     }
+    for gate in &args.gate {
+        options
+            .gate
+            .add(gate)
+            .map_err(|e| fail(ErrorKind::Input, e))?;
+    }
+    options.keep_failed = args.keep_failed.clone();
+    options.target = args.target.as_deref().map(targets::find).transpose()?;
     options.recipe_dir = from.recipe.as_ref().and_then(|(_, folder)| folder.clone());
     options.recipe = from.recipe.map(|(recipe, _)| recipe);
     // Without ONNX Runtime nothing can be measured, and an unmeasured variant is not shipped as
     // the choice: better to say so before the work than after.
     open::runtime(None)?;
     let bar = progress();
-    let mut judge = Side;
+    let mut judge = Side::default();
+    judge.recording = args.verify.clone();
+    judge.calibrate = args.calibrate.clone();
+    judge.eval = args.eval.clone();
     let report = bevel_convert::convert(
         &from.checkpoint,
         &args.output,
         &options,
         Some(&mut judge),
-        &mut |stage: Stage| {
-            // Quantising and writing alternate, one variant after the other: the bar never goes back.
-            bar.set_position(bar.position().max(stage as u64));
-            bar.set_message(stage.to_string());
+        &mut |at: &Progress| {
+            // Quantising and measuring alternate: the bar never goes back.
+            bar.set_position(bar.position().max(at.stage as u64));
+            bar.set_message(match (at.what.as_str(), at.of) {
+                ("", _) => at.stage.to_string(),
+                (what, 0) => format!("{}: {what}", at.stage),
+                (what, of) => format!("{}: {what}, {} of {of}", at.stage, at.done + 1),
+            });
         },
     )?;
     bar.finish_and_clear();
@@ -84,7 +99,7 @@ fn source(args: &ConvertArgs) -> anyhow::Result<From> {
         let text = std::fs::read_to_string(folder.join(catalog::RECIPE_FILE))
             .with_context(|| format!("cannot read the recipe in {}", folder.display()))?;
         let recipe = Recipe::from_toml(&text)?;
-        let Some(checkpoint) = &recipe.checkpoint else {
+        let Some(checkpoint) = recipe.checkpoint.as_ref().or(plain(&recipe)) else {
             return Err(fail(
                 ErrorKind::Unsupported,
                 format!(
@@ -103,6 +118,13 @@ fn source(args: &ConvertArgs) -> anyhow::Result<From> {
         checkpoint: args.checkpoint.clone(),
         recipe: None,
     })
+}
+
+/// The one graph of a model that runs as it is, and may be converted all the same.
+fn plain(recipe: &Recipe) -> Option<&String> {
+    let mut graphs = recipe.graphs.values();
+    let only = graphs.next().filter(|_| graphs.next().is_none());
+    only.filter(|graph| graph.ends_with(".onnx"))
 }
 
 /// The stages that are done, and the one that is under way.
@@ -139,10 +161,7 @@ fn print(report: &Report) -> anyhow::Result<()> {
     let rows = report.variants.iter().map(|v| {
         let (quality, time) = match &v.measured {
             None => (String::new(), String::new()),
-            Some(m) => (
-                format!("{} {:.4}, worst {:.4}", m.metric, m.value, m.worst),
-                format!("{:.2} × fp32", m.latency_ratio),
-            ),
+            Some(m) => (quality(m), format!("{:.2} × fp32", m.latency_ratio)),
         };
         let state = match (&v.dropped, v.name == report.chosen) {
             (Some(why), _) => format!("dropped: {why}"),

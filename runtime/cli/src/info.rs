@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::args::InfoArgs;
 use crate::open;
-use crate::show::table;
+use crate::show::{quality, table};
 
 #[derive(Serialize)]
 struct Report {
@@ -202,7 +202,7 @@ fn variants(manifest: &Manifest) -> String {
         let (quality, latency, machine) = match &v.measured {
             None => (String::new(), String::new(), String::new()),
             Some(m) => (
-                format!("{} {:.4} (worst {:.4})", m.metric, m.value, m.worst),
+                quality(m),
                 format!("{:.2} ms, {:.2} × fp32", m.latency_ms, m.latency_ratio),
                 m.machine.clone(),
             ),

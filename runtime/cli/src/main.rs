@@ -4,6 +4,7 @@ mod args;
 mod bench;
 #[cfg(feature = "convert")]
 mod catalog;
+mod choose;
 #[cfg(feature = "convert")]
 mod convert;
 mod doctor;
@@ -22,6 +23,8 @@ mod models;
 mod open;
 mod run;
 mod show;
+#[cfg(feature = "convert")]
+mod targets;
 mod verify;
 
 use std::process::ExitCode;

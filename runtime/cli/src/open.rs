@@ -52,7 +52,7 @@ pub fn pipeline(args: &ModelArgs) -> anyhow::Result<(Bundle, Box<dyn AnyPipeline
     Ok((bundle, pipeline))
 }
 
-/// What the user has chosen.
+/// What the command line says about how a model runs.
 pub fn options(args: &ModelArgs) -> Options {
     let mut options = Options::default();
     options.devices = args.device.clone();

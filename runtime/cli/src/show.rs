@@ -5,6 +5,7 @@ use std::fmt::Write;
 use bevel::text::Entity;
 use bevel::vision::{Detection, Instance, OrientedDetection, Posed, Region};
 use bevel::{Answer, Tensor, TensorData};
+use bevel_manifest::Measured;
 
 /// An answer as text, ending in a line break. Vectors say nothing to a person, so each is compared
 /// with that of the `first` input.
@@ -203,6 +204,15 @@ pub fn table(rows: &[Vec<String>]) -> String {
         let _ = writeln!(text, "{}", line.trim_end());
     }
     text
+}
+
+/// What was measured of a variant's answers.
+pub fn quality(measured: &Measured) -> String {
+    let Measured { metric, value, .. } = measured;
+    match measured.worst {
+        Some(worst) => format!("{metric} {value:.4}, worst {worst:.4}"),
+        None => format!("{metric} {value:.4} of {:.4}", measured.reference),
+    }
 }
 
 #[cfg(test)]

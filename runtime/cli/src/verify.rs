@@ -6,7 +6,6 @@ use std::path::Path;
 
 use anyhow::Context;
 use bevel::Bundle;
-use bevel::tensors::Named;
 use bevel::verify::{self, Compared, LEAST_IOU, Recording, Tolerance, Verified};
 use bevel_manifest::{Decode, ErrorKind, FileEntry};
 use serde::Serialize;
@@ -55,29 +54,31 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
     } else {
         print(&report);
     }
-    if report.ok {
-        return Ok(());
+    match report.verified.and_then(|v| breaches(&v, tolerance(args))) {
+        None => Ok(()),
+        Some(what) => Err(fail(ErrorKind::Quality, what)),
     }
+}
+
+fn tolerance(args: &VerifyArgs) -> Tolerance {
+    Tolerance {
+        atol: args.atol,
+        rtol: args.rtol,
+    }
+}
+
+/// What is outside the tolerance; `None` when nothing is.
+pub fn breaches(verified: &Verified, tolerance: Tolerance) -> Option<String> {
     let breached = |o: &Compared| match o.iou {
         Some(iou) => format!("{} (worst IoU {iou:.4}, expected {LEAST_IOU})", o.name),
-        None => o.name.clone(),
+        None => format!("{} (by {:.2e})", o.name, o.max_abs),
     };
-    let names: Vec<_> = report
-        .verified
-        .iter()
-        .flat_map(|verified| &verified.outputs)
-        .filter(|o| !o.ok)
-        .map(breached)
-        .collect();
-    Err(fail(
-        ErrorKind::Quality,
-        format!(
-            "outside {} + {}·|b|: {}",
-            args.atol,
-            args.rtol,
-            names.join(", ")
-        ),
-    ))
+    let outputs = verified.outputs.iter().filter(|o| !o.ok);
+    let names: Vec<_> = outputs.map(breached).collect();
+    (!names.is_empty()).then(|| {
+        let Tolerance { atol, rtol } = tolerance;
+        format!("outside {atol} + {rtol}·|b|: {}", names.join(", "))
+    })
 }
 
 /// Reads every file of the bundle and compares its SHA-256. Returns how many there are.
@@ -112,11 +113,8 @@ pub fn entry(name: &str, path: &Path) -> anyhow::Result<FileEntry> {
 
 /// Runs the graphs, or the one that was asked for, of the named variant, fp32 where there is one.
 fn compare(args: &VerifyArgs, bundle: Option<&Bundle>, io: &Path) -> anyhow::Result<Verified> {
-    let recording = Recording::new(read(io)?).with_context(|| io.display().to_string())?;
-    let tolerance = Tolerance {
-        atol: args.atol,
-        rtol: args.rtol,
-    };
+    let recording = read(io)?;
+    let tolerance = tolerance(args);
     let Some(bundle) = bundle else {
         let graphs = BTreeMap::from([("model", args.model.as_path())]);
         return Ok(verify::verify(&graphs, None, &recording, tolerance)?);
@@ -128,21 +126,33 @@ fn compare(args: &VerifyArgs, bundle: Option<&Bundle>, io: &Path) -> anyhow::Res
         let graph = bundle.graph(variant, role)?;
         return Ok(verify::verify_one(role, graph, &recording, tolerance)?);
     }
+    recorded(bundle, variant, &recording, tolerance)
+}
+
+/// Runs all graphs of a variant.
+pub fn recorded(
+    bundle: &Bundle,
+    variant: Option<&str>,
+    recording: &Recording,
+    tolerance: Tolerance,
+) -> anyhow::Result<Verified> {
     let graphs = bundle.graphs(variant)?;
     let generation = match &bundle.manifest().decode {
         Decode::Generate(spec) => Some(spec),
         _ => None,
     };
-    Ok(verify::verify(&graphs, generation, &recording, tolerance)?)
+    Ok(verify::verify(&graphs, generation, recording, tolerance)?)
 }
 
-/// All tensors of a safetensors file.
-fn read(path: &Path) -> anyhow::Result<Named> {
+/// The recording in a safetensors file.
+pub fn read(path: &Path) -> anyhow::Result<Recording> {
     let bytes = std::fs::read(path).map_err(|source| bevel::Error::InputFile {
         path: path.to_path_buf(),
         source,
     })?;
-    bevel::tensors::from_safetensors(&bytes).with_context(|| path.display().to_string())
+    let tensors = bevel::tensors::from_safetensors(&bytes);
+    let recording = tensors.and_then(Recording::new);
+    recording.with_context(|| path.display().to_string())
 }
 
 fn print(report: &Report) {

@@ -9,6 +9,7 @@ use ort::value::{TensorElementType, ValueType};
 use crate::device::{Device, Devices};
 use crate::error::{Error, Result, one_line};
 use crate::library::{Pool, Runtime};
+use crate::recording;
 
 /// Name, element type and shape of a graph's input or output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,6 +155,7 @@ impl Session {
         inputs: Vec<(&str, SessionInputValue<'_>)>,
     ) -> Result<SessionOutputs<'s>> {
         let path = &self.path;
+        recording::note(path, &inputs)?;
         self.inner.run(inputs).map_err(|e| run_error(path, &e))
     }
 
@@ -164,6 +166,7 @@ impl Session {
         selected: &'s RunOptions<HasSelectedOutputs>,
     ) -> Result<SessionOutputs<'s>> {
         let path = &self.path;
+        recording::note(path, &inputs)?;
         let outputs = self.inner.run_with_options(inputs, selected);
         outputs.map_err(|e| run_error(path, &e))
     }

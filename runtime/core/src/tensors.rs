@@ -11,6 +11,7 @@ mod safetensors;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use ort::session::{SessionInputValue, SessionOutputs};
 use ort::value::{DynValue, Tensor as OrtTensor, TensorElementType, TensorRef};
@@ -121,6 +122,11 @@ impl TensorData {
         self.len() == 0
     }
 
+    /// Bytes of the values.
+    pub fn size_bytes(&self) -> usize {
+        each!(self, v => std::mem::size_of_val(v.as_slice()))
+    }
+
     /// Element type as ONNX spells it.
     pub fn dtype(&self) -> &'static str {
         match self {
@@ -200,7 +206,8 @@ impl Tensor {
             .collect()
     }
 
-    fn from_value(value: &DynValue) -> ort::Result<Option<Self>> {
+    /// `None` for element types that [`TensorData`] lacks.
+    pub(crate) fn from_value(value: &DynValue) -> ort::Result<Option<Self>> {
         let ort::value::ValueType::Tensor { ty, .. } = value.dtype() else {
             return Ok(None);
         };
@@ -258,6 +265,21 @@ impl Session {
         let inputs = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor));
         let values = self.values(inputs.collect())?;
         Tensor::all(&self.run(values)?)
+    }
+
+    /// Runs the graph on named tensors, throws its outputs away, and answers how long it ran.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when names, types or shapes are not the graph's, [`Error::Run`] when ONNX
+    /// Runtime fails.
+    pub fn time_run(&mut self, inputs: &Named) -> Result<Duration> {
+        let inputs = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        let values = self.values(inputs.collect())?;
+        let start = Instant::now();
+        let outputs = self.run(values)?;
+        let time = start.elapsed();
+        drop(outputs);
+        Ok(time)
     }
 
     /// Checks tensors against the inputs of the graph and lends them to ONNX Runtime.

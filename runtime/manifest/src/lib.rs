@@ -51,6 +51,7 @@ mod generate;
 mod input;
 mod kind;
 mod recipe;
+mod target;
 mod task;
 mod transcribe;
 
@@ -74,6 +75,7 @@ pub use input::{
 };
 pub use kind::ErrorKind;
 pub use recipe::{Expected, Join, Recipe, Source};
+pub use target::Target;
 pub use task::Task;
 pub use transcribe::TranscribeSpec;
 
@@ -143,20 +145,30 @@ pub struct Variant {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measured {
-    /// Name of the quality figure, e.g. `cosine`, `top1-agreement`.
+    /// Name of the quality figure: `mAP50-95`, `top1`, `wer`, `cosine` …; with `-agreement` behind it
+    /// where fp32's answers were the truth.
     pub metric: String,
-    /// Its mean over the samples.
+    /// Its value over all samples.
     pub value: f64,
-    /// Its worst sample.
-    pub worst: f64,
-    /// How many samples were compared.
+    /// Its 95 % confidence interval.
+    pub interval: [f64; 2],
+    /// fp32's value on the same samples.
+    pub reference: f64,
+    /// Its worst sample, for metrics that have a value a sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst: Option<f64>,
+    /// How many samples there were.
     pub samples: usize,
-    /// Median time of one run divided by fp32's, interleaved; below 1 is faster.
+    /// Median time of one run divided by fp32's, interleaved; below 1 is faster. Of several graphs each
+    /// counts as often as it runs.
     pub latency_ratio: f64,
-    /// Median time of one run in milliseconds.
+    /// The same in milliseconds.
     pub latency_ms: f64,
     /// Processor and thread count.
     pub machine: String,
+    /// Role to latency ratio, for models of several graphs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub graphs: BTreeMap<String, f64>,
 }
 
 /// Where a bundle came from.

@@ -168,8 +168,11 @@ mod tests {
                 (NAME, Task::Classify)
             );
             assert_eq!(report.chosen, "fp32");
-            // int8 without calibration covers the classifier alone.
-            assert!(report.notes[0].starts_with("int8 is left out"), "{variant}");
+            // Convolutions want calibration.
+            assert!(
+                report.notes[0].starts_with("int8-static is left out"),
+                "{variant}"
+            );
             let text = std::fs::read_to_string(out.join("bundle.toml")).unwrap();
             assert!(text.contains(&format!("width = {side}")), "{text}");
             assert!(out.join("labels.txt").is_file());

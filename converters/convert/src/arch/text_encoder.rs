@@ -245,6 +245,10 @@ impl<'a> Encoder<'a> {
         }
         let rows = self.positions(ids)?;
         let sum = self.net.graph.node("Add", &[&sum, &rows], []);
+        // There are as many rows as tokens: with more tokens than positions the sum fails.
+        let tokens = [Dim::named("batch"), Dim::named("sequence")];
+        let dims = tokens.into_iter().chain([Dim::Fixed(embedding)]);
+        self.net.graph.state(&sum, DType::F32, dims);
         let norm = format!("{scope}.LayerNorm");
         let epsilon = self.shape.norm_epsilon;
         let normed = self.net.layer_norm(&sum, &norm, embedding, epsilon)?;

@@ -1,5 +1,8 @@
 //! Symmetric int8: `q = clamp(round(x / scale), −127, 127)`, `x ≈ q · scale`, one scale for each
-//! channel. −128 is left out, so that negating a weight negates its code.
+//! channel. −128 is left out, so that negating a weight negates its code. [`Codes`] are those of
+//! activations: one scale, and a zero point.
+
+use super::range::Range;
 
 /// Codes in the order of the elements, and one scale for each channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,39 +16,78 @@ const MAX_CODE: f32 = 127.0;
 
 /// A rows×cols matrix with one scale for each row.
 pub(super) fn per_row(elements: &[f32], cols: usize) -> Quantized {
-    let scales: Vec<f32> = elements.chunks_exact(cols).map(scale).collect();
-    let rows = elements.chunks_exact(cols).zip(&scales);
-    let codes = rows
-        .flat_map(|(row, scale)| row.iter().map(|x| code(*x, *scale)))
-        .collect();
-    Quantized { codes, scales }
+    let rows = elements.len() / cols.max(1);
+    per_channel(elements, cols, &vec![0.0; rows])
 }
 
 /// A rows×cols matrix with one scale for each column.
 pub(super) fn per_column(elements: &[f32], cols: usize) -> Quantized {
-    let mut largest = vec![0.0f32; cols];
-    for row in elements.chunks_exact(cols) {
-        for (largest, x) in largest.iter_mut().zip(row) {
-            *largest = largest.max(x.abs());
-        }
+    per_channel(elements, 1, &vec![0.0; cols])
+}
+
+/// A tensor whose channels, as many as `least`, follow each other in runs of `inner` elements; `least`
+/// are the scales that they must at least have.
+pub(super) fn per_channel(elements: &[f32], inner: usize, least: &[f32]) -> Quantized {
+    let channels = || (0..least.len()).cycle();
+    let runs = || elements.chunks_exact(inner.max(1)).zip(channels());
+    let mut largest = vec![0.0f32; least.len()];
+    for (run, channel) in runs() {
+        largest[channel] = run.iter().fold(largest[channel], |m, x| m.max(x.abs()));
     }
-    let scales: Vec<f32> = largest.iter().map(|x| scale(&[*x])).collect();
-    let codes = elements
-        .chunks_exact(cols)
-        .flat_map(|row| row.iter().zip(&scales).map(|(x, scale)| code(*x, *scale)))
+    let scales = largest.iter().zip(least);
+    let scales: Vec<f32> = scales.map(|(x, least)| scale(*x).max(*least)).collect();
+    let codes = runs()
+        .flat_map(|(run, channel)| run.iter().map(move |x| (x, channel)))
+        .map(|(x, channel)| code(*x, scales[channel]))
         .collect();
     Quantized { codes, scales }
 }
 
 /// A channel of zeros gets the scale 1: any scale is right, and none may be 0.
-fn scale(channel: &[f32]) -> f32 {
-    let largest = channel.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+fn scale(largest: f32) -> f32 {
     let scale = largest / MAX_CODE;
     if scale.is_normal() { scale } else { 1.0 }
 }
 
 fn code(x: f32, scale: f32) -> i8 {
     (x / scale).round_ties_even().clamp(-MAX_CODE, MAX_CODE) as i8
+}
+
+/// Affine codes of 8 bits: `x ≈ (q − zero) · scale`, zero is a code.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Codes {
+    pub scale: f32,
+    pub zero: i32,
+    /// Whether the codes are −128 … 127 rather than 0 … 255.
+    pub signed: bool,
+}
+
+impl Codes {
+    /// 256 codes over a range. Signed ones are the unsigned ones less 128.
+    pub fn new(range: Range, signed: bool) -> Self {
+        let scale = range.high / 255.0 - range.low / 255.0;
+        let scale = if scale.is_normal() { scale } else { 1.0 };
+        let zero = (-range.low / scale).round_ties_even().clamp(0.0, 255.0) as i32;
+        Self {
+            scale,
+            zero: zero + if signed { -128 } else { 0 },
+            signed,
+        }
+    }
+
+    fn lowest(self) -> i32 {
+        if self.signed { -128 } else { 0 }
+    }
+
+    pub fn code(self, x: f32) -> i32 {
+        let steps = (x / self.scale).round_ties_even() as i32;
+        let lowest = self.lowest();
+        steps.saturating_add(self.zero).clamp(lowest, lowest + 255)
+    }
+
+    pub fn value(self, code: i32) -> f32 {
+        (code - self.zero) as f32 * self.scale
+    }
 }
 
 #[cfg(test)]

@@ -129,7 +129,9 @@ pub(super) fn unary(op: &str, a: &Tensor) -> Option<Tensor> {
     numbers.write(dtype, &a.dims)
 }
 
-fn map<T: Copy, R>(values: &[T], of: impl Fn(T) -> Option<R>) -> Option<Vec<R>> {
+/// `None` where the operator is not known, also for no elements.
+fn map<T: Copy + From<u8>, R>(values: &[T], of: impl Fn(T) -> Option<R>) -> Option<Vec<R>> {
+    of(T::from(1))?;
     values.iter().map(|x| of(*x)).collect()
 }
 
@@ -140,11 +142,13 @@ pub(super) fn binary(op: &str, a: &Tensor, b: &Tensor, limit: usize) -> Option<T
         broadcast_index(&a.dims, &dims, limit)?,
         broadcast_index(&b.dims, &dims, limit)?,
     );
-    fn pairs<T: Copy, R>(
+    // As in `map`.
+    fn pairs<T: Copy + From<u8>, R>(
         (a, at_a): (&[T], &[usize]),
         (b, at_b): (&[T], &[usize]),
         of: impl Fn(T, T) -> Option<R>,
     ) -> Option<Vec<R>> {
+        of(T::from(1), T::from(1))?;
         let places = at_a.iter().zip(at_b);
         places.map(|(i, j)| of(*a.get(*i)?, *b.get(*j)?)).collect()
     }

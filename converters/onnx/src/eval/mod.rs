@@ -80,10 +80,15 @@ fn moved(node: &NodeProto, plan: &layout::Plan, inputs: &Constants<'_>) -> Optio
         "Where" => 1,
         _ => 0,
     };
-    let dtype = inputs.at(source)?.dtype;
+    let source = inputs.at(source)?;
+    let dtype = source.dtype;
+    let Some(from) = &plan.from else {
+        // The bytes are shared.
+        return Some(Tensor::new("", dtype, &plan.dims, source.data.clone()));
+    };
     let size = dtype.size_bytes();
-    let mut data = Vec::with_capacity(plan.from.len() * size);
-    for from in &plan.from {
+    let mut data = Vec::with_capacity(from.len() * size);
+    for from in from {
         match from {
             From::Zero => data.resize(data.len() + size, 0),
             From::Input(place, element) => {

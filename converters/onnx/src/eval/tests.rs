@@ -115,3 +115,81 @@ fn a_float_that_an_integer_cannot_hold_stays_in_the_graph() {
         Some(Numbers::Single(vec![0.099_975_586]))
     );
 }
+
+#[test]
+fn hostile_shapes_of_constants_are_no_plan_and_no_work() {
+    struct Case {
+        name: &'static str,
+        node: NodeProto,
+        inputs: Vec<Tensor>,
+        /// Dimensions of the first result; `None` where the node stays.
+        expected: Option<&'static [usize]>,
+    }
+    // 2^61 × 1 × 0 elements are none.
+    let wide = || Tensor::f32("", &[1 << 61, 1, 0], vec![]);
+    let huge = i64::MAX;
+    let cases = [
+        Case {
+            name: "a slice of one number",
+            node: NodeProto::new("Slice", &["a", "b", "c"], &["y"], []),
+            inputs: vec![
+                Tensor::scalar("", 1.0),
+                Tensor::i64s("", &[0]),
+                Tensor::i64s("", &[1]),
+            ],
+            expected: None,
+        },
+        Case {
+            name: "parts whose sum overflows",
+            node: NodeProto::new("Split", &["a", "b"], &["x", "y", "z", "w"], []),
+            inputs: vec![f32s(&[1.0]), Tensor::i64s("", &[0, huge, huge, huge])],
+            expected: None,
+        },
+        Case {
+            name: "gather of nothing",
+            node: NodeProto::new("Gather", &["a", "b"], &["y"], [("axis", 1.into())]),
+            inputs: vec![wide(), Tensor::i64s("", &[0, 0])],
+            expected: Some(&[1 << 61, 2, 0]),
+        },
+        Case {
+            name: "concat of nothing",
+            node: NodeProto::new("Concat", &["a", "b"], &["y"], [("axis", 1.into())]),
+            inputs: vec![wide(), wide()],
+            expected: Some(&[1 << 61, 2, 0]),
+        },
+    ];
+    for case in cases {
+        let inputs = Constants(case.inputs.iter().map(Some).collect());
+        let found = evaluate(&case.node, &inputs, 1 << 20);
+        let dims = found.as_ref().map(|tensors| tensors[0].dims.as_slice());
+        assert_eq!(dims, case.expected, "{}", case.name);
+    }
+}
+
+#[test]
+fn no_elements_are_no_reason_to_know_an_operator() {
+    let empty = [Tensor::i64s("", &[]), f32s(&[])];
+    for tensor in &empty {
+        for op in ["ArgMax", "SequenceConstruct", "Erf", "BitShift"] {
+            for count in [1, 2] {
+                assert_eq!(run(op, &vec![tensor; count]), None, "{op} of {count}");
+            }
+        }
+        assert_eq!(run("Neg", &[tensor]).unwrap().len(), 0);
+        assert_eq!(run("Add", &[tensor, tensor]).unwrap().len(), 0);
+    }
+    let node = NodeProto::new("NonZero", &["a"], &["y"], []);
+    let found = evaluate(&node, &Constants(vec![Some(&empty[0])]), 8);
+    assert_eq!(found.unwrap()[0].dims, [1, 0]);
+}
+
+#[test]
+fn what_only_gets_another_shape_shares_its_bytes() {
+    let a = f32s(&[1.0, 2.0]);
+    let shape = Tensor::i64s("", &[2, 1]);
+    let node = NodeProto::new("Reshape", &["a", "b"], &["y"], []);
+    // However little may be made.
+    let found = evaluate(&node, &Constants(vec![Some(&a), Some(&shape)]), 0).unwrap();
+    assert_eq!(found[0].dims, [2, 1]);
+    assert_eq!(found[0].data.as_ptr(), a.data.as_ptr());
+}

@@ -26,11 +26,12 @@ pub(super) fn rule(node: &NodeProto, view: &View<'_>) -> Option<Rewrite> {
     }
     let kinds = ["Conv", "ConvTranspose", "Gemm"];
     let before = |value: &str| kinds.iter().find_map(|op| view.sole(value, op));
-    let (linear, affine) = match node.op_type() {
+    let (linear, weights, affine) = match node.op_type() {
         "BatchNormalization" => {
             let linear = before(node.input_at(0)?)?;
-            let channels = Weights::of(linear, view)?.channels;
-            (linear, normalization(node, view, channels)?)
+            let weights = Weights::of(linear, view)?;
+            let affine = normalization(node, view, weights.channels)?;
+            (linear, weights, affine)
         }
         "Mul" | "Add" | "Sub" | "Div" => {
             let [a, b] = node.input.as_slice() else {
@@ -42,11 +43,11 @@ pub(super) fn rule(node: &NodeProto, view: &View<'_>) -> Option<Rewrite> {
                 .find_map(|(x, c, turned)| Some((before(x)?, view.constant(c)?, turned)))?;
             let weights = Weights::of(linear, view)?;
             let values = per_channel(constant, &weights)?;
-            (linear, arithmetic(node.op_type(), values, turned)?)
+            let affine = arithmetic(node.op_type(), values, turned)?;
+            (linear, weights, affine)
         }
         _ => return None,
     };
-    let weights = Weights::of(linear, view)?;
     let (weight, bias) = weights.fold(linear, &affine, view)?;
     let mut folded = linear.clone();
     folded.output.clone_from(&node.output);

@@ -6,6 +6,11 @@ use crate::{Graph, Tensor};
 
 /// Replaces what can be replaced, in bodies too. Answers how many there were.
 pub(super) fn inline(graph: &mut Graph) -> usize {
+    let mut any = false;
+    graph.visit(&mut |node| any |= node.is("If"));
+    if !any {
+        return 0;
+    }
     let facts = graph.infer();
     let mut nodes = std::mem::take(&mut graph.nodes);
     let mut constants = Vec::new();

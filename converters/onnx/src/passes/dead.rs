@@ -37,7 +37,8 @@ fn drop_nodes(nodes: &mut Vec<NodeProto>, read: &mut HashSet<String>) -> usize {
         if node.is("If") {
             drop_answers(&mut node, read);
         }
-        if node.is_standard() && OPTIONAL.contains(&node.op_type()) {
+        let normed = node.domain() == crate::CONTRIB && node.op_type() == "SkipLayerNormalization";
+        if normed || node.is_standard() && OPTIONAL.contains(&node.op_type()) {
             for value in node
                 .output
                 .iter_mut()

@@ -8,20 +8,25 @@
 //! become one, `If`s of a known condition are replaced by their branch, and what nobody reads is
 //! dropped.
 //!
-//! A new rule is a row of [`PASSES`]. It must hold for every input of the shapes that are known, in
+//! A new rule is a row of [`PASSES`], or of [`FUSED`] where it makes operators that are not ONNX's own:
+//! those are for [`fuse`](Graph::fuse). It must hold for every input of the shapes that are known, in
 //! bodies as in the main graph; a value keeps its name and its meaning.
 
 mod affine;
+mod attention;
 mod branches;
 mod chains;
 mod constants;
 mod dead;
 mod dense;
 mod fold;
+mod gelu;
+mod layer_norm;
 mod nothing;
 mod paddings;
 mod reshaped;
 mod shapes;
+mod skip;
 mod softmax;
 mod sweep;
 mod twins;
@@ -94,7 +99,24 @@ static PASSES: &[Pass] = &[
         name: "product and sum",
         rule: dense::rule,
     },
+    Pass {
+        name: "layer norm of its parts",
+        rule: layer_norm::rule,
+    },
+    Pass {
+        name: "gelu of its parts",
+        rule: gelu::rule,
+    },
 ];
+
+/// Those that make operators of [`CONTRIB`](crate::CONTRIB).
+static FUSED: &[Pass] = &[Pass {
+    name: "attention",
+    rule: attention::rule,
+}];
+
+/// A pass over the whole graph: what it is called, and what answers how often it found something.
+type WholePass = (&'static str, fn(&mut Graph) -> usize);
 
 /// More sweeps than any model needs; each one shortens the graph or ends the work.
 const MAX_SWEEPS: usize = 64;
@@ -115,6 +137,41 @@ impl Graph {
     /// Rewrites the graph so that it answers the same with fewer nodes. Inputs and outputs keep their
     /// names, order and types.
     pub fn simplify(&mut self) -> Simplified {
+        let passes: [WholePass; 2] = [
+            ("take the known branch", branches::inline),
+            ("join equal nodes", twins::join),
+        ];
+        let mut done = self.rewrite(PASSES, &passes);
+        let joined = constants::join(self);
+        if joined > 0 {
+            done.found.insert("join equal constants", joined);
+        }
+        done
+    }
+
+    /// Joins nodes to operators of ONNX Runtime's own, [`CONTRIB`](crate::CONTRIB), where that makes
+    /// the graph faster. It is the last thing to do to a graph: quantisers and other tools know the
+    /// nodes that it joins. Inputs and outputs keep their names, order and types.
+    pub fn fuse(&mut self) -> Simplified {
+        // Constants are not joined: ONNX Runtime 1.28 refuses a graph whose operators share a zero
+        // point where it makes their weights u8.
+        let passes: [WholePass; 2] = [
+            ("sum and layer norm", skip::join),
+            ("join equal nodes", twins::join_equal),
+        ];
+        let done = self.rewrite(FUSED, &passes);
+        if self
+            .nodes
+            .iter()
+            .any(|node| node.domain() == crate::CONTRIB)
+        {
+            self.opsets.entry(crate::CONTRIB.to_owned()).or_insert(1);
+        }
+        done
+    }
+
+    /// Applies rules, and passes over the whole graph behind them, until none finds anything.
+    fn rewrite(&mut self, rules: &[Pass], passes: &[WholePass]) -> Simplified {
         let before = self.node_count();
         let mut found = BTreeMap::new();
         let mut note = |name: &'static str, count: usize| {
@@ -125,21 +182,21 @@ impl Graph {
         };
         self.hoist();
         dead::drop_unread(self);
-        // What folding may add, so that a small file stays one.
+        // What new constants may add, so that a small file stays one.
         let mut budget = fold::budget(self);
         for _ in 0..MAX_SWEEPS {
             let mut changes = 0;
-            for (pass, count) in PASSES.iter().zip(sweep::sweep(self, PASSES, &mut budget)) {
+            for (pass, count) in rules.iter().zip(sweep::sweep(self, rules, &mut budget)) {
                 changes += note(pass.name, count);
             }
-            changes += note("take the known branch", branches::inline(self));
-            changes += note("join equal nodes", twins::join(self));
+            for (name, pass) in passes {
+                changes += note(name, pass(self));
+            }
             changes += note("drop unread nodes", dead::drop_unread(self));
             if changes == 0 {
                 break;
             }
         }
-        note("join equal constants", constants::join(self));
         self.state_outputs();
         self.learn_names();
         Simplified {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use super::{Pass, Rewrite};
 use crate::proto::{GraphProto, NodeProto};
@@ -13,19 +14,17 @@ pub(crate) struct View<'a> {
     pub facts: Facts,
     /// Result to node, of the graph or body that is walked: what is calculated outside of a body is not
     /// looked at from inside, lest it is calculated again in every round.
-    producers: HashMap<String, NodeProto>,
+    producers: HashMap<String, Rc<NodeProto>>,
     /// How often values are read, in the whole model.
     readers: HashMap<String, usize>,
     /// Names for new values.
     names: RefCell<&'a mut Graph>,
-    /// Bytes that folding may still add.
-    pub budget: RefCell<usize>,
 }
 
 impl View<'_> {
     /// The node that makes a value, in the same graph or body.
     pub fn producer(&self, value: &str) -> Option<&NodeProto> {
-        self.producers.get(value)
+        self.producers.get(value).map(Rc::as_ref)
     }
 
     /// The same, of this operator and for this reader alone: it goes when the reader does not need it.
@@ -47,6 +46,30 @@ impl View<'_> {
     /// The constant at a node's place.
     pub fn constant_at(&self, node: &NodeProto, place: usize) -> Option<&Tensor> {
         self.constant(node.input_at(place)?)
+    }
+
+    /// A constant of one f32, which spreads over whatever it meets.
+    pub fn number(&self, value: &str) -> Option<f32> {
+        let tensor = self.constant(value).filter(|t| t.dims.len() <= 1)?;
+        match *tensor.as_f32()? {
+            [number] => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The number at a node's place.
+    pub fn number_at(&self, node: &NodeProto, place: usize) -> Option<f32> {
+        self.number(node.input_at(place)?)
+    }
+
+    /// What a node of two inputs reads besides a number, and the number.
+    pub fn with_number<'n>(&self, node: &'n NodeProto) -> Option<(&'n str, f32)> {
+        let [a, b] = node.input.as_slice() else {
+            return None;
+        };
+        let sides = [(a, b), (b, a)].into_iter();
+        let mut found = sides.filter_map(|(value, number)| Some((value, self.number(number)?)));
+        found.next().map(|(value, number)| (value.as_str(), number))
     }
 
     /// The known whole numbers at a node's place.
@@ -85,8 +108,8 @@ pub(super) fn sweep(graph: &mut Graph, passes: &[Pass], budget: &mut usize) -> V
             producers: HashMap::new(),
             readers,
             names: RefCell::new(graph),
-            budget: RefCell::new(*budget),
         },
+        budget,
         passes,
         found: vec![0; passes.len()],
         renamed: HashMap::new(),
@@ -95,13 +118,11 @@ pub(super) fn sweep(graph: &mut Graph, passes: &[Pass], budget: &mut usize) -> V
     };
     walk.scope(&mut nodes, &outputs);
     let Walk {
-        view,
         found,
         renamed,
         constants,
         ..
     } = walk;
-    *budget = view.budget.into_inner();
     rename(&mut nodes, &renamed);
     graph.nodes = nodes;
     graph.initializers.extend(constants);
@@ -149,6 +170,8 @@ pub(super) fn settle(value: &mut String, names: &HashMap<String, String>) {
 struct Walk<'a, 'g> {
     view: View<'g>,
     passes: &'a [Pass],
+    /// Bytes that new constants may still have.
+    budget: &'a mut usize,
     found: Vec<usize>,
     /// Value to the one that is read in its place.
     renamed: HashMap<String, String>,
@@ -160,7 +183,7 @@ struct Walk<'a, 'g> {
 impl Walk<'_, '_> {
     fn scope(&mut self, nodes: &mut Vec<NodeProto>, outputs: &HashSet<String>) {
         let outer = std::mem::take(&mut self.view.producers);
-        let mut kept: Vec<NodeProto> = Vec::with_capacity(nodes.len());
+        let mut kept: Vec<Rc<NodeProto>> = Vec::with_capacity(nodes.len());
         let mut waiting: Vec<NodeProto> = std::mem::take(nodes).into_iter().rev().collect();
         // A rule may make a node that another rule takes on; no rule goes on for ever.
         let mut patience = waiting.len().saturating_mul(8) + 64;
@@ -189,8 +212,8 @@ impl Walk<'_, '_> {
                 }
             }
         }
-        *nodes = kept;
         self.view.producers = outer;
+        nodes.extend(kept.into_iter().map(Rc::unwrap_or_clone));
     }
 
     fn body(&mut self, body: &mut GraphProto) {
@@ -210,9 +233,10 @@ impl Walk<'_, '_> {
             .next()
     }
 
-    fn keep(&mut self, node: NodeProto, kept: &mut Vec<NodeProto>) {
+    fn keep(&mut self, node: NodeProto, kept: &mut Vec<Rc<NodeProto>>) {
+        let node = Rc::new(node);
         for value in node.output.iter().filter(|v| !v.is_empty()) {
-            self.view.producers.insert(value.clone(), node.clone());
+            self.view.producers.insert(value.clone(), Rc::clone(&node));
         }
         kept.push(node);
     }
@@ -223,10 +247,11 @@ impl Walk<'_, '_> {
         node: &NodeProto,
         rewrite: Rewrite,
         outputs: &HashSet<String>,
-        kept: &mut [NodeProto],
+        kept: &mut [Rc<NodeProto>],
     ) -> Option<Vec<NodeProto>> {
         match rewrite {
             Rewrite::Replace(nodes, constants) => {
+                self.charge(node, &constants)?;
                 self.view.read(node, -1);
                 for new in &nodes {
                     self.view.read(new, 1);
@@ -242,6 +267,7 @@ impl Walk<'_, '_> {
                 if self.depth > 0 && node.output.iter().any(|value| outputs.contains(value)) {
                     return None;
                 }
+                self.charge(node, &tensors)?;
                 self.view.read(node, -1);
                 for tensor in tensors.into_iter().filter(|t| !t.name.is_empty()) {
                     self.view.facts.add_constant(&tensor);
@@ -253,12 +279,24 @@ impl Walk<'_, '_> {
         }
     }
 
+    /// Takes what new constants weigh from the budget; `None` where it is not enough. A constant that
+    /// shares the bytes of one that the node reads weighs nothing.
+    fn charge(&mut self, node: &NodeProto, tensors: &[Tensor]) -> Option<()> {
+        let view = &self.view;
+        let read: Vec<_> = node.input.iter().filter_map(|v| view.constant(v)).collect();
+        let shared = |new: &Tensor| read.iter().any(|t| t.data.as_ptr() == new.data.as_ptr());
+        let new = tensors.iter().filter(|tensor| !shared(tensor));
+        let bytes = new.map(|tensor| tensor.data.len()).sum();
+        *self.budget = self.budget.checked_sub(bytes)?;
+        Some(())
+    }
+
     fn forward(
         &mut self,
         node: &NodeProto,
         mut value: String,
         outputs: &HashSet<String>,
-        kept: &mut [NodeProto],
+        kept: &mut [Rc<NodeProto>],
     ) -> Option<Vec<NodeProto>> {
         settle(&mut value, &self.renamed);
         let result = node.result().to_owned();
@@ -271,10 +309,11 @@ impl Walk<'_, '_> {
             true => {
                 let maker = kept.iter_mut().rev().find(|n| n.output.contains(&value));
                 let maker = maker.filter(|_| !outputs.contains(&value))?;
-                for output in maker.output.iter_mut().filter(|o| **o == value) {
+                let renamed = Rc::make_mut(maker).output.iter_mut();
+                for output in renamed.filter(|o| **o == value) {
                     result.clone_into(output);
                 }
-                let maker = maker.clone();
+                let maker = Rc::clone(maker);
                 let fact = self.view.facts.get(&value).cloned().unwrap_or_default();
                 self.view.facts.set(&result, fact);
                 self.view.producers.remove(&value);

@@ -1,3 +1,5 @@
+mod fusions;
+
 use super::*;
 use crate::proto::{AttributeProto, GraphProto, ValueInfoProto};
 use crate::{Attribute, DType, Dim};
@@ -253,6 +255,25 @@ fn each_pass_finds_its_pattern_and_nothing_like_it() {
             expected: &["Gemm"],
         },
         Case {
+            name: "not of whole numbers, of which sessions have no Gemm",
+            dims: vec![Dim::named("n"), Dim::Fixed(4)],
+            build: |g| {
+                let int = i64::from(DType::I32.code());
+                let tensor = |name: &str, dims: &[usize]| {
+                    let bytes = vec![1; 4 * dims.iter().product::<usize>()];
+                    Tensor::new(name, DType::I32, dims, bytes.into())
+                };
+                let (w, b) = (tensor("w", &[4, 3]), tensor("b", &[3]));
+                let (w, b) = (g.initializer(w), g.initializer(b));
+                let x = g.node("Cast", &["x"], [("to", int.into())]);
+                let m = g.node("MatMul", &[&x, &w], []);
+                let m = g.node("Add", &[&m, &b], []);
+                let float = i64::from(DType::F32.code());
+                g.node("Cast", &[&m], [("to", float.into())])
+            },
+            expected: &["Cast", "MatMul", "Add", "Cast"],
+        },
+        Case {
             name: "not of more dimensions",
             dims: vec![Dim::named("n"), Dim::Fixed(2), Dim::Fixed(4)],
             build: |g| {
@@ -392,4 +413,29 @@ fn a_file_of_few_bytes_does_not_grow() {
     });
     bomb.simplify();
     assert!(bomb.weight_bytes() < 1 << 20, "{}", bomb.weight_bytes());
+}
+
+#[test]
+fn a_weight_that_many_share_does_not_multiply() {
+    // 4 MiB in the file; scaled for each reader, and for each step behind one, 512 MiB.
+    let mut shared = graph(vec![Dim::Unknown; 4], |g| {
+        let w = weight(g, &[1024, 1024, 1, 1]);
+        let scales: Vec<String> = (0..2)
+            .map(|i| g.initializer(Tensor::scalar("s", i as f32 + 2.0)))
+            .collect();
+        let mut value = "x".to_owned();
+        for i in 0..64 {
+            value = g.node("Conv", &[&value, &w], []);
+            value = g.node("Mul", &[&value, &scales[i % 2]], []);
+            value = g.node("Mul", &[&value, &scales[0]], []);
+        }
+        value
+    });
+    let done = shared.simplify();
+    assert!(
+        shared.weight_bytes() < 80 << 20,
+        "{}",
+        shared.weight_bytes()
+    );
+    assert!(done.found["fold scale and shift"] > 8);
 }

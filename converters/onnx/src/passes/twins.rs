@@ -17,16 +17,21 @@ const RANDOM: [&str; 6] = [
     "RandomUniformLike",
 ];
 
-/// Joins them, in bodies too. Answers how many are gone.
+/// Joins them, in bodies too, and the small constants by which they may differ. Answers how many are
+/// gone.
 pub(super) fn join(graph: &mut Graph) -> usize {
-    let constants = super::constants::join_small(graph);
+    super::constants::join_small(graph) + join_equal(graph)
+}
+
+/// Joins them alone.
+pub(super) fn join_equal(graph: &mut Graph) -> usize {
     let outputs: HashSet<String> = graph.outputs.iter().map(|o| o.name.clone()).collect();
     let mut nodes = std::mem::take(&mut graph.nodes);
     let mut same = HashMap::new();
     let count = join_nodes(&mut nodes, &outputs, &mut same);
     super::sweep::rename(&mut nodes, &same);
     graph.nodes = nodes;
-    count + constants
+    count
 }
 
 type Key = (String, Vec<String>, Vec<Vec<u8>>, usize);

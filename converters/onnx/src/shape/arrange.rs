@@ -182,35 +182,15 @@ fn transpose(view: &View<'_>) -> Option<Vec<Dim>> {
 
 fn squeeze(view: &View<'_>) -> Option<Vec<Dim>> {
     let dims = view.open(0)?;
-    let gone: Vec<usize> = match axes(view.node, view)? {
-        Some(axes) => {
-            let axes = axes.iter().map(|axis| axis_of(*axis, dims.len()));
-            axes.collect::<Option<_>>()?
-        }
-        None => {
-            let fixed = view.fact(0)?.fixed()?;
-            (0..fixed.len()).filter(|i| fixed[*i] == 1).collect()
-        }
-    };
-    let left = (0..dims.len()).filter(|i| !gone.contains(i));
-    Some(left.map(|i| dims[i].clone()).collect())
+    layout::squeezed(dims, axes(view.node, view)?.as_deref(), || {
+        let fixed = view.fact(0)?.fixed()?;
+        Some((0..fixed.len()).filter(|i| fixed[*i] == 1).collect())
+    })
 }
 
 fn unsqueeze(view: &View<'_>) -> Option<Vec<Dim>> {
     let dims = view.open(0)?;
-    let axes = axes(view.node, view)??;
-    let rank = dims.len() + axes.len();
-    let new: Vec<usize> = axes
-        .iter()
-        .map(|axis| axis_of(*axis, rank))
-        .collect::<Option<_>>()?;
-    let mut old = dims.iter();
-    (0..rank)
-        .map(|i| match new.contains(&i) {
-            true => Some(Dim::Fixed(1)),
-            false => old.next().cloned(),
-        })
-        .collect()
+    layout::unsqueezed(dims, &axes(view.node, view)??, Dim::Fixed(1))
 }
 
 fn concat(view: &View<'_>) -> Option<Vec<Dim>> {

@@ -29,7 +29,10 @@ fn moved(view: &View<'_>, result: usize) -> Option<Found> {
     let data = if view.node.is("Where") { 1 } else { 0 };
     view.fact(data)?.elements.as_ref()?;
     let plan = layout::plan(view.node, result, view, MAX_ELEMENTS)?;
-    let elements = plan.from.iter().map(|from| match from {
+    let Some(from) = plan.from else {
+        return Some((plan.dims, view.fact(0)?.elements.clone()?));
+    };
+    let elements = from.iter().map(|from| match from {
         From::Zero => Some(Element::Known(0)),
         From::Input(place, i) => view.fact(*place)?.elements.as_ref()?.get(*i).cloned(),
     });
@@ -92,6 +95,8 @@ fn calculated(view: &View<'_>, dtype: Option<DType>) -> Option<Found> {
             Some((vec![values.len()], values))
         }
         _ if view.node.input.len() == 1 => {
+            // No elements are no reason to follow an operator that whole numbers do not have.
+            whole_unary(op, 1)?;
             let (dims, elements) = input(view, 0)?;
             let elements = elements.iter().map(|e| match e {
                 Element::Known(value) => whole_unary(op, *value).map(Element::Known),
@@ -101,6 +106,7 @@ fn calculated(view: &View<'_>, dtype: Option<DType>) -> Option<Found> {
         }
         "Mod" if view.node.int("fmod") == Some(1) => None,
         _ if view.node.input.len() == 2 => {
+            whole(op, 1, 1)?;
             let ((a_dims, a), (b_dims, b)) = (input(view, 0)?, input(view, 1)?);
             let dims = broadcast(&a_dims, &b_dims)?;
             let at_a = broadcast_index(&a_dims, &dims, MAX_ELEMENTS)?;
@@ -120,8 +126,6 @@ fn input(view: &View<'_>, place: usize) -> Option<Found> {
 
 /// `op` of two elements; `None` where the operator has no whole numbers.
 fn pair(op: &str, a: &Element, b: &Element) -> Option<Element> {
-    // An operator that whole numbers do not have is not followed, whatever its elements are.
-    whole(op, 1, 1)?;
     Some(match (op, a, b) {
         (_, Element::Known(a), Element::Known(b)) => Element::Known(whole(op, *a, *b)?),
         ("Add" | "Sub", a, Element::Known(0)) | ("Mul" | "Div", a, Element::Known(1)) => a.clone(),

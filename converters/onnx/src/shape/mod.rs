@@ -5,6 +5,7 @@
 //! operator that is not known gives values of which nothing is known, never an error.
 
 mod arrange;
+mod contrib;
 mod elements;
 mod network;
 
@@ -23,6 +24,8 @@ const MAX_ELEMENTS: usize = 1024;
 pub struct Facts {
     values: HashMap<String, Fact>,
     constants: HashMap<String, Tensor>,
+    /// Dimensions that the graph states.
+    stated: HashMap<String, Vec<Dim>>,
 }
 
 /// What is known of one value.
@@ -139,7 +142,20 @@ impl Facts {
         self.constants.insert(tensor.name.clone(), tensor.clone());
     }
 
-    pub(crate) fn set(&mut self, value: &str, fact: Fact) {
+    pub(crate) fn set(&mut self, value: &str, mut fact: Fact) {
+        if let Some(stated) = self.stated.get(value) {
+            fact.dims = Some(match fact.dims.take() {
+                Some(dims) if dims.len() == stated.len() => {
+                    let pairs = dims.into_iter().zip(stated);
+                    let more = |(dim, stated): (Dim, &Dim)| match dim {
+                        Dim::Unknown => stated.clone(),
+                        dim => dim,
+                    };
+                    pairs.map(more).collect()
+                }
+                _ => stated.clone(),
+            });
+        }
         if !value.is_empty() {
             self.values.insert(value.to_owned(), fact);
         }
@@ -151,6 +167,11 @@ impl Graph {
     /// do after [`simplify`](Self::simplify) and [`upgrade`](Self::upgrade).
     pub fn infer(&self) -> Facts {
         let mut facts = Facts::default();
+        for value in &self.stated {
+            if let Some(dims) = &value.dims {
+                facts.stated.insert(value.name.clone(), dims.clone());
+            }
+        }
         for input in &self.inputs {
             facts.set(
                 &input.name,
@@ -181,6 +202,7 @@ fn infer_node(node: &NodeProto, facts: &mut Facts) -> Vec<Fact> {
     let view = View { node, facts };
     let mut results = network::infer(&view)
         .or_else(|| arrange::infer(&view))
+        .or_else(|| contrib::infer(&view))
         .unwrap_or_default();
     results.resize(node.output.len(), Fact::default());
     for (i, fact) in results.iter_mut().enumerate() {

@@ -295,7 +295,7 @@ fn conv(view: &View<'_>, weight: usize, kernel: Option<&[i64]>) -> Option<Vec<Di
                 };
                 // A window that would begin in the padding behind is left out.
                 if ceil && steps.checked_mul(stride)? >= size.checked_add(pads[i])? {
-                    steps -= 1;
+                    steps = steps.checked_sub(1)?;
                 }
                 steps.checked_add(1)?
             }

@@ -130,6 +130,14 @@ fn shapes_follow_from_shapes() {
             expected: Some(vec![named("n"), Dim::Fixed(4)]),
         },
         Case {
+            name: "what is not zero among nothing",
+            build: |g| {
+                let none = ints(g, &[]);
+                g.node("NonZero", &[&none], [])
+            },
+            expected: Some(vec![Dim::Fixed(1), Dim::Unknown]),
+        },
+        Case {
             name: "an operator that is not known",
             build: |g| {
                 let [y] = g.node_in("my.domain", "Strange", &["x"], []);

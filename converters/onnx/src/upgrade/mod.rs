@@ -80,7 +80,7 @@ ReduceMin 11 12 13 20; ReduceProd 11 13; ReduceSum 11; ReduceSumSquare 11 13; Re
 Reshape 13 14 19 21; Resize 18 19; Scan 11 16 19 21; ScatterElements 13 16 18; ScatterND 13 16 18; \
 Shape 13 15 19 21; Sigmoid 13; Sign 13; Size 13 19 21; Slice 11 13; Softmax 11; \
 SoftmaxCrossEntropyLoss 13; SpaceToDepth 13; Split 11; Sqrt 13; Squeeze 11 21; Sub 13 14; Sum 8 13; \
-Tanh 13; Tile 13; Transpose 13 21; Unsqueeze 11 21; Where 16";
+Tanh 13; Tile 13; TopK 11; Transpose 13 21; Unsqueeze 11 21; Where 16";
 
 impl Graph {
     /// Brings a model of an older operator set to [`OPSET`](crate::OPSET). A newer one keeps its own,

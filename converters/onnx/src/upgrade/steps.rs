@@ -50,15 +50,9 @@ pub(super) static STEPS: &[Step] = &[
     (&["Split"], 13, Adapt(split_13)),
     (&["Split"], 18, Adapt(split_18)),
     (&["TopK"], 10, Adapt(top_k_10)),
-    (&["TopK"], 11, Adapt(same)),
     (&["Upsample"], 9, Adapt(upsample_9)),
     (&["Upsample"], 10, Adapt(upsample_10)),
 ];
-
-/// New attributes whose defaults are what was.
-fn same(node: NodeProto, _: &mut Room<'_>) -> Adapted {
-    Ok(vec![node])
-}
 
 /// Puts a value at an input's place; those between are left out.
 fn set_input(node: &mut NodeProto, place: usize, value: String) {

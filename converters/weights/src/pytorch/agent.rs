@@ -22,8 +22,13 @@ pub(super) struct Agent {
 
 /// `None` for an archive of another kind.
 pub(super) fn read(archive: &mut Archive<'_>) -> Result<Option<Agent>, Error> {
-    let Some(policy) = archive.member("policy.pth", limits::UNPACKED_BYTES)? else {
-        return Ok(None);
+    // Only what is unpacked needs memory of its own.
+    let policy = match archive.stored("policy.pth") {
+        Some(policy) => policy,
+        None => match archive.member("policy.pth", limits::UNPACKED_BYTES)? {
+            Some(policy) => policy,
+            None => return Ok(None),
+        },
     };
     let data = archive.member("data", limits::SETTINGS_BYTES)?;
     Ok(Some(Agent {

@@ -51,6 +51,12 @@ impl<'a> Archive<'a> {
         })
     }
 
+    /// The member of this name as it lies in the file; `None` where there is none, or one that has to
+    /// be unpacked.
+    pub fn stored(&self, name: &str) -> Option<Bytes> {
+        self.members.iter().find(|m| m.name == name)?.bytes.clone()
+    }
+
     /// The member of this name, unpacked where that is needed, of at most so many bytes; `None` where
     /// there is none.
     pub fn member(&mut self, name: &str, limit: usize) -> Result<Option<Bytes>, Error> {

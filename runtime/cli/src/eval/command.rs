@@ -54,6 +54,14 @@ pub fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How a model is opened whose figures are wanted, where the user has not said otherwise.
+pub fn measuring(mut options: Options) -> Options {
+    options.min_score = options.min_score.or(Some(MIN_SCORE));
+    options.max_boxes = options.max_boxes.or(Some(MAX_BOXES));
+    options.top_k = options.top_k.or(Some(TOP_K));
+    options
+}
+
 /// A bundle, and how it is opened.
 struct Model {
     name: String,
@@ -64,10 +72,7 @@ struct Model {
 impl Model {
     fn of(args: &EvalArgs) -> anyhow::Result<Self> {
         let bundle = open::bundle(&args.model.bundle, args.model.recipe.as_deref())?;
-        let mut options = open::options(&args.model);
-        options.min_score = options.min_score.or(Some(MIN_SCORE));
-        options.max_boxes = options.max_boxes.or(Some(MAX_BOXES));
-        options.top_k = options.top_k.or(Some(TOP_K));
+        let options = measuring(open::options(&args.model));
         Ok(Self {
             name: args.model.bundle.display().to_string(),
             bundle,

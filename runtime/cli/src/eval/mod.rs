@@ -20,7 +20,7 @@ use bevel_manifest::ErrorKind;
 use bevel_prep::score::{Resamples, interval};
 use serde::Serialize;
 
-pub use command::eval;
+pub use command::{eval, measuring};
 pub use dataset::{Columns, Dataset};
 pub use metric::{Better, ClassFigures, Confusion, Metric};
 pub use truth::Truth;

@@ -11,6 +11,16 @@ pub struct Tolerance {
     pub rtol: f64,
 }
 
+impl Default for Tolerance {
+    /// What a faithful fp32 conversion stays within.
+    fn default() -> Self {
+        Self {
+            atol: 1e-4,
+            rtol: 1e-4,
+        }
+    }
+}
+
 impl Tolerance {
     /// For ids.
     pub const EXACT: Self = Self {

@@ -58,12 +58,18 @@ impl Text {
             .graph
             .node("Slice", &[&positions, &zero, &length, &zero], []);
         let x = net.graph.node("Add", &[&words, &rows], []);
+        // There are as many rows as tokens, or the sum fails.
+        let [batch, sequence] = ["batch", "sequence"].map(Dim::named);
+        let dims = [batch.clone(), sequence.clone(), Dim::Fixed(hidden)];
+        net.graph.state(&x, DType::F32, dims);
 
         net.graph.set_scope("mask");
         let [_, causal] = cache::causal(net, None, &length);
         let padding = padding_bias(net, &mask);
         // The smaller, not the sum, which would be −∞ where both hide.
         let bias = net.graph.node("Min", &[&causal, &padding], []);
+        let dims = [batch, Dim::Fixed(1), sequence.clone(), sequence];
+        net.graph.state(&bias, DType::F32, dims);
         let x = self.tower.encode(net, x, Some(&bias), prefix)?;
         let norm = format!("{prefix}final_layer_norm");
         let x = net.layer_norm(&x, &norm, hidden, self.tower.norm_epsilon)?;

@@ -86,6 +86,9 @@ pub(super) fn encode(
     }
     let positions = positions(net, config, &x)?;
     x = net.graph.node("Add", &[&x, &positions], []);
+    let frames = ["batch", "frames"].map(Dim::named).into_iter();
+    let dims = frames.chain([Dim::Fixed(config.hidden)]);
+    net.graph.state(&x, DType::F32, dims);
     let norm = format!("{prefix}encoder.layer_norm");
     if !config.stable {
         x = net.layer_norm(&x, &norm, config.hidden, config.norm_epsilon)?;

@@ -152,6 +152,7 @@ pub(super) fn encoder(
     let rows = [positions.as_str(), &start, &end, &start];
     let positions = stack.net.graph.node("Slice", &rows, []);
     x = stack.net.graph.node("Add", &[&x, &positions], []);
+    stack.net.graph.state(&x, DType::F32, states(sizes.hidden));
     for i in 0..config.layers.encoder {
         let layer = format!("{prefix}.layers.{i}");
         stack.net.graph.set_scope(&layer);

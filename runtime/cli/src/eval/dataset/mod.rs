@@ -116,6 +116,14 @@ impl Dataset {
         self.samples.len()
     }
 
+    /// What a pipeline takes for a sample: two texts for a pair.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn items(&self, at: usize) -> anyhow::Result<Vec<inputs::Item>> {
+        self.samples.get(at).map_or(Ok(Vec::new()), Sample::read)
+    }
+
     /// Only so many samples, the first ones.
     pub fn truncate(&mut self, limit: usize) {
         self.samples.truncate(limit);

@@ -1,0 +1,513 @@
+//! The best of a scheme: its ways are tried by how far the outputs move, the best of them is scored by
+//! what the model is for, and when it fails the gate, the layers that hurt most stay in float, until it
+//! passes or nothing is left to gain.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use bevel_manifest::{Manifest, Target};
+use bevel_onnx::Graph;
+
+use crate::arch::Graphs;
+use crate::bundle::Staging;
+use crate::clock::Clock;
+use crate::deviation::Answers;
+use crate::gate::{Gate, OUTPUTS};
+use crate::judge::{Judge, Quality, Recorded};
+use crate::quantize::seen::tapped;
+use crate::quantize::{Request, Seen, Way};
+use crate::report::{Stage, Trial};
+use crate::variants::Candidate;
+use crate::{Error, Options, Scheme};
+
+/// Recorded runs that outputs are compared on. Ways and layers differ by much more than runs do.
+const COMPARED_RUNS: usize = 8;
+
+/// Recorded runs that ranges are taken from.
+const CALIBRATED_RUNS: usize = 100;
+
+/// A variant that covers less of the weights than this is not worth having. Layers that are kept in
+/// float later, because they hurt, may bring it below.
+const MIN_COVERED: f64 = 0.5;
+
+const NEEDS_DATA: &str = "it needs to see data: give some with --calibrate or --eval";
+
+/// Where graphs lie that are only tried, inside the unfinished bundle.
+const TRIALS: &str = "trial";
+
+/// Layers by role and first result.
+pub(crate) type Layers = BTreeSet<(&'static str, String)>;
+
+/// An fp32 bundle that others are measured against.
+pub(crate) struct Search<'a> {
+    judge: &'a mut dyn Judge,
+    staging: &'a Staging,
+    /// Of the fp32 bundle that lies in staging.
+    manifest: &'a Manifest,
+    graphs: &'a Graphs,
+    gate: &'a Gate,
+    portable: bool,
+    /// Whether the activations of static int8 get a sign, as kernels of ARM want it.
+    signed: bool,
+    /// Whether a variant has to be faster than fp32 here.
+    must_be_faster: bool,
+    pub recorded: Option<Recorded>,
+    seen: BTreeMap<&'static str, Seen>,
+    truth: BTreeMap<&'static str, Answers>,
+}
+
+/// A rewritten model.
+struct Rewritten {
+    graphs: Graphs,
+    /// What was quantised.
+    layers: Vec<(&'static str, String)>,
+    covered: f64,
+}
+
+impl<'a> Search<'a> {
+    pub fn new(
+        judge: &'a mut dyn Judge,
+        staging: &'a Staging,
+        manifest: &'a Manifest,
+        graphs: &'a Graphs,
+        options: &'a Options,
+        must_be_faster: bool,
+    ) -> Result<Self, Error> {
+        let recorded = judge
+            .record(staging.dir(), manifest)
+            .map_err(Error::Judge)?;
+        Ok(Self {
+            judge,
+            staging,
+            manifest,
+            graphs,
+            gate: &options.gate,
+            portable: options.portable,
+            signed: options.target.as_ref().is_some_and(Target::wants_signed),
+            must_be_faster,
+            recorded,
+            seen: BTreeMap::new(),
+            truth: BTreeMap::new(),
+        })
+    }
+
+    /// The best variant of a scheme, measured, whether it passes or not; or why there is none.
+    pub fn best(
+        &mut self,
+        scheme: Scheme,
+        clock: &mut Clock<'_>,
+    ) -> Result<Result<Candidate, String>, Error> {
+        clock.begin(Stage::Quantize);
+        let ways = Way::of(scheme, self.recorded.is_some(), self.signed);
+        if ways.is_empty() {
+            return Ok(Err(NEEDS_DATA.into()));
+        }
+        let (way, error) = self.closest(scheme, &ways, clock)?;
+        let mut trials = Vec::new();
+        let rewritten = self.rewrite(&way, &Layers::new());
+        if let Err(why) = worth(&rewritten) {
+            return Ok(Err(why));
+        }
+        let layers = rewritten.layers.clone();
+        let mut first = self.measure(scheme, &way, rewritten, clock)?;
+        first.error = error;
+        let passes = self.passes(&first, &mut trials, 0);
+        let enough = passes || first.quality.is_none() || layers.len() < 2;
+        let best = match enough {
+            true => first,
+            false => match self.relieve(scheme, &way, &layers, &mut trials, clock)? {
+                Some(better) => better,
+                // Its evidence is what the gate speaks of.
+                None => {
+                    let all = self.rewrite(&way, &Layers::new());
+                    self.write(scheme, &way, all, first)?
+                }
+            },
+        };
+        Ok(Ok(Candidate { trials, ..best }))
+    }
+
+    /// The way whose outputs are nearest to fp32's, and how far they are.
+    fn closest(
+        &mut self,
+        scheme: Scheme,
+        ways: &[Way],
+        clock: &mut Clock<'_>,
+    ) -> Result<(Way, Option<f64>), Error> {
+        let mut best: Option<(Way, Option<f64>)> = None;
+        for (i, way) in ways.iter().enumerate() {
+            clock.detail(format!("{scheme}, {way}"), i, ways.len());
+            self.look(way)?;
+            let graphs = self.rewrite(way, &Layers::new()).graphs;
+            let error = self.error(&graphs)?;
+            let nearer = match (&best, error) {
+                (None, _) => true,
+                (Some((_, Some(least))), Some(error)) => error < *least,
+                _ => false,
+            };
+            if nearer {
+                best = Some((way.clone(), error));
+            }
+        }
+        // There is at least one.
+        best.ok_or_else(|| Error::Request(format!("{scheme} has no way")))
+    }
+
+    /// Sees the values that a way needs and that were not seen yet.
+    fn look(&mut self, way: &Way) -> Result<(), Error> {
+        for (role, graph) in self.graphs {
+            if !self.ran(role) {
+                continue;
+            }
+            let seen = self.seen.entry(role).or_default();
+            let wanted = way.wanted(graph);
+            let wanted: Vec<&str> = wanted
+                .iter()
+                .map(String::as_str)
+                .filter(|name| seen.get(name).is_none())
+                .collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            let file = save(self.staging, &tapped(graph, wanted.iter().copied()))?;
+            let wanted: BTreeSet<&str> = wanted.into_iter().collect();
+            let mut see = |_: usize, name: &str, dims: &[usize], elements: &[f32]| {
+                if wanted.contains(name) {
+                    seen.note(name, dims, elements);
+                }
+            };
+            self.judge
+                .replay(role, &file, CALIBRATED_RUNS, &mut see)
+                .map_err(Error::Judge)?;
+        }
+        Ok(())
+    }
+
+    fn ran(&self, role: &str) -> bool {
+        let runs = self.recorded.as_ref().and_then(|r| r.runs.get(role));
+        runs.is_some_and(|runs| *runs > 0)
+    }
+
+    /// The model by a way, but for the layers that stay in float.
+    fn rewrite(&self, way: &Way, kept: &Layers) -> Rewritten {
+        let may = |role, name: &str| !kept.contains(&(role, name.to_owned()));
+        rewrite(self.graphs, way, &self.seen, &may)
+    }
+
+    /// How far the outputs of all graphs that ran are from fp32's; `None` where none ran.
+    fn error(&mut self, graphs: &Graphs) -> Result<Option<f64>, Error> {
+        let mut errors = Vec::new();
+        for (role, graph) in graphs {
+            if !self.ran(role) {
+                continue;
+            }
+            if !self.truth.contains_key(role)
+                && let Some(fp32) = self.graphs.get(role)
+            {
+                let answers = self.answers(role, fp32)?;
+                self.truth.insert(role, answers);
+            }
+            let answers = self.answers(role, graph)?;
+            errors.extend(
+                self.truth
+                    .get(role)
+                    .and_then(|truth| truth.error_of(&answers)),
+            );
+        }
+        let count = errors.len();
+        Ok((count > 0).then(|| errors.into_iter().sum::<f64>() / count as f64))
+    }
+
+    fn answers(&mut self, role: &str, graph: &Graph) -> Result<Answers, Error> {
+        let file = save(self.staging, graph)?;
+        let mut answers = Answers::default();
+        let mut see = |run: usize, name: &str, dims: &[usize], elements: &[f32]| {
+            answers.note(run, name, dims, elements);
+        };
+        self.judge
+            .replay(role, &file, COMPARED_RUNS, &mut see)
+            .map_err(Error::Judge)?;
+        Ok(answers)
+    }
+
+    /// Keeps the layers that hurt most in float: twice as many until the gate opens, then as few as
+    /// still do. `None` when it does not open before the gain is gone.
+    fn relieve(
+        &mut self,
+        scheme: Scheme,
+        way: &Way,
+        layers: &[(&'static str, String)],
+        trials: &mut Vec<Trial>,
+        clock: &mut Clock<'_>,
+    ) -> Result<Option<Candidate>, Error> {
+        let order = self.by_harm(scheme, way, layers, clock)?;
+        let mut shut = 0;
+        let mut open = None;
+        let mut count = 1;
+        while count <= order.len() / 2 {
+            let candidate = self.without(scheme, way, &order[..count], clock)?;
+            if self.passes(&candidate, trials, count) {
+                open = Some((count, candidate));
+                break;
+            }
+            if self.must_be_faster && candidate.ratio().is_some_and(|ratio| ratio >= 1.0) {
+                return Ok(None);
+            }
+            shut = count;
+            count *= 2;
+        }
+        let Some((mut few, mut best)) = open else {
+            return Ok(None);
+        };
+        while few - shut > 1 {
+            let middle = shut.midpoint(few);
+            let candidate = self.without(scheme, way, &order[..middle], clock)?;
+            match self.passes(&candidate, trials, middle) {
+                true => (few, best) = (middle, candidate),
+                false => shut = middle,
+            }
+        }
+        // The files of the last trial are not those of the best.
+        let kept = order[..few].iter().cloned().collect();
+        let rewritten = self.rewrite(way, &kept);
+        self.write(scheme, way, rewritten, best).map(Some)
+    }
+
+    /// Layers by how far the outputs move when each alone is quantised, the worst first.
+    fn by_harm(
+        &mut self,
+        scheme: Scheme,
+        way: &Way,
+        layers: &[(&'static str, String)],
+        clock: &mut Clock<'_>,
+    ) -> Result<Vec<(&'static str, String)>, Error> {
+        let mut harm = Vec::new();
+        for (i, (role, name)) in layers.iter().enumerate() {
+            clock.detail(format!("{scheme}, layers that hurt"), i, layers.len());
+            let alone = |r: &'static str, n: &str| r == *role && n == name;
+            let mut graphs = rewrite(self.graphs, way, &self.seen, &alone).graphs;
+            graphs.retain(|r, _| r == role);
+            let error = self.error(&graphs)?.unwrap_or(0.0);
+            harm.push((error, (*role, name.clone())));
+        }
+        harm.sort_by(|a, b| b.0.total_cmp(&a.0));
+        Ok(harm.into_iter().map(|(_, layer)| layer).collect())
+    }
+
+    fn without(
+        &mut self,
+        scheme: Scheme,
+        way: &Way,
+        kept: &[(&'static str, String)],
+        clock: &mut Clock<'_>,
+    ) -> Result<Candidate, Error> {
+        let kept: Layers = kept.iter().cloned().collect();
+        let rewritten = self.rewrite(way, &kept);
+        let mut candidate = self.measure(scheme, way, rewritten, clock)?;
+        candidate.kept_float = kept
+            .into_iter()
+            .map(|(role, name)| label(role, &name))
+            .collect();
+        Ok(candidate)
+    }
+
+    /// Writes a variant into the bundle, scores and times it.
+    fn measure(
+        &mut self,
+        scheme: Scheme,
+        way: &Way,
+        rewritten: Rewritten,
+        clock: &mut Clock<'_>,
+    ) -> Result<Candidate, Error> {
+        clock.begin(Stage::Measure);
+        clock.detail(format!("{scheme}, {way}"), 0, 0);
+        let mut candidate =
+            Candidate::write(scheme, &rewritten.graphs, self.portable, self.staging.dir())?;
+        candidate.way = way.to_string();
+        let mut manifest = self.manifest.clone();
+        manifest.variants.push(candidate.variant());
+        self.staging.write_manifest(&manifest)?;
+        let name = scheme.name();
+        let quality = self
+            .judge
+            .score(self.staging.dir(), &manifest, name)
+            .map_err(Error::Judge)?;
+        self.staging.write_manifest(self.manifest)?;
+        let quality = match quality {
+            None => self.agreement(&rewritten.graphs)?,
+            scored => scored,
+        };
+        if let Some(unused) = quality.as_ref().and_then(|q| self.gate.unused(&q.metric)) {
+            let measured = quality.as_ref().map_or("", |q| q.metric.as_str());
+            return Err(Error::Request(format!(
+                "the gate of {unused} is not what is measured here: {measured}; give labelled data of \
+                 that metric with --eval, or the gate of {measured}"
+            )));
+        }
+        candidate.quality = quality;
+        candidate.machine = self.judge.machine();
+        candidate.times = self.times(&candidate)?;
+        Ok(candidate)
+    }
+
+    /// How much of the outputs' variance a variant explains, for models that nobody can score.
+    fn agreement(&mut self, graphs: &Graphs) -> Result<Option<Quality>, Error> {
+        let error = self.error(graphs)?;
+        let samples = self.recorded.as_ref().map_or(0, |r| r.samples);
+        Ok(error.map(|error| Quality {
+            metric: OUTPUTS.into(),
+            value: 1.0 - error,
+            interval: [1.0 - error; 2],
+            reference: 1.0,
+            worst: None,
+            samples: samples.min(COMPARED_RUNS),
+        }))
+    }
+
+    /// Gives a measured candidate its files back.
+    fn write(
+        &self,
+        scheme: Scheme,
+        way: &Way,
+        rewritten: Rewritten,
+        measured: Candidate,
+    ) -> Result<Candidate, Error> {
+        let written =
+            Candidate::write(scheme, &rewritten.graphs, self.portable, self.staging.dir())?;
+        Ok(Candidate {
+            way: way.to_string(),
+            ..measured.with_files_of(written)
+        })
+    }
+
+    /// Role to fp32's and the candidate's time of one run in ms, and how often it ran.
+    fn times(&mut self, candidate: &Candidate) -> Result<Vec<Time>, Error> {
+        let Some(recorded) = self.recorded.clone() else {
+            return Ok(Vec::new());
+        };
+        let fp32 = &self.manifest.variant(None)?.graphs;
+        let mut times = Vec::new();
+        for (role, runs) in &recorded.runs {
+            let (Some(a), Some(b)) = (fp32.get(role), candidate.graphs.get(role)) else {
+                continue;
+            };
+            if *runs == 0 {
+                continue;
+            }
+            let folder = self.staging.dir();
+            let files = [folder.join(a), folder.join(b)];
+            let files: [&Path; 2] = files.each_ref().map(PathBuf::as_path);
+            let taken = self.judge.time(role, &files).map_err(Error::Judge)?;
+            if let [fp32_ms, own_ms] = taken[..] {
+                times.push(Time {
+                    role: role.clone(),
+                    runs: *runs,
+                    fp32_ms,
+                    own_ms,
+                });
+            }
+        }
+        Ok(times)
+    }
+
+    fn passes(&self, candidate: &Candidate, trials: &mut Vec<Trial>, kept: usize) -> bool {
+        let verdict = candidate.quality.as_ref().map(|q| self.gate.verdict(q));
+        trials.push(Trial {
+            way: candidate.way.clone(),
+            layers_kept: kept,
+            error: candidate.error,
+            quality: candidate.quality.clone(),
+            latency_ratio: candidate.ratio(),
+            size_bytes: candidate.size_bytes,
+            fails: match &verdict {
+                Some(Err(why)) => Some(why.clone()),
+                _ => None,
+            },
+        });
+        matches!(verdict, Some(Ok(())))
+    }
+}
+
+/// A scheme where nobody can run graphs: its first way that needs no data.
+pub(crate) fn blind(scheme: Scheme, graphs: &Graphs) -> Result<(Graphs, Way), String> {
+    let ways = Way::of(scheme, false, false);
+    let way = ways.into_iter().next().ok_or(NEEDS_DATA)?;
+    let rewritten = rewrite(graphs, &way, &BTreeMap::new(), &|_, _| true);
+    worth(&rewritten)?;
+    Ok((rewritten.graphs, way))
+}
+
+fn worth(rewritten: &Rewritten) -> Result<(), String> {
+    match rewritten.covered >= MIN_COVERED {
+        true => Ok(()),
+        false => Err(format!(
+            "it reaches {:.0} % of the weights",
+            rewritten.covered * 100.0
+        )),
+    }
+}
+
+fn rewrite(
+    graphs: &Graphs,
+    way: &Way,
+    seen: &BTreeMap<&'static str, Seen>,
+    may: &dyn Fn(&'static str, &str) -> bool,
+) -> Rewritten {
+    let nothing = Seen::default();
+    let (mut covered, mut total) = (0.0, 0.0);
+    let mut layers = Vec::new();
+    let mut rewritten = Graphs::new();
+    for (role, graph) in graphs {
+        let quantized = way.quantize(&Request {
+            graph,
+            seen: seen.get(role).unwrap_or(&nothing),
+            may: &|node| may(role, node.result()),
+        });
+        let bytes = graph.weight_bytes() as f64;
+        covered += quantized.covered * bytes;
+        total += bytes;
+        layers.extend(quantized.nodes.into_iter().map(|name| (*role, name)));
+        rewritten.insert(role, quantized.graph);
+    }
+    Rewritten {
+        graphs: rewritten,
+        layers,
+        covered: covered / f64::max(total, 1.0),
+    }
+}
+
+/// What one graph takes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Time {
+    pub role: String,
+    pub runs: usize,
+    pub fp32_ms: f64,
+    pub own_ms: f64,
+}
+
+/// A layer as reports name it.
+fn label(role: &str, name: &str) -> String {
+    match role {
+        "model" => name.to_owned(),
+        role => format!("{role}: {name}"),
+    }
+}
+
+fn save(staging: &Staging, graph: &Graph) -> Result<PathBuf, Error> {
+    let folder = staging.dir().join(TRIALS);
+    std::fs::create_dir_all(&folder).map_err(|e| Error::write(&folder, e))?;
+    let file = folder.join("model.onnx");
+    graph.save(&file)?;
+    Ok(file)
+}
+
+/// Removes what was only tried.
+pub(crate) fn clean(staging: &Staging) -> Result<(), Error> {
+    let folder = staging.dir().join(TRIALS);
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::write(folder, error))
+        }
+        _ => Ok(()),
+    }
+}
