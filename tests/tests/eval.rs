@@ -334,3 +334,29 @@ fn heads_of_texts_are_held_to_labels_entities_and_answers() {
         ((Some("LOC"), Some(1.0)), (Some("PER"), Some(0.5)))
     );
 }
+
+/// `jaccard_score(…, average="macro")` and `accuracy_score` of scikit-learn 1.9.1 over the classes that
+/// PyTorch answers (`tests/golden/segment/regions.json`) and a chessboard, of which 5 columns do not count.
+#[test]
+fn classes_of_pixels_are_held_to_masks() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("unet.bevel");
+    let golden = root().join("tests/golden/segment");
+    let mut convert = bevel();
+    convert.args(["convert", arg(&golden.join("unet")), "-o", arg(&model)]);
+    success(&convert.output().unwrap());
+    let data = folder.path().join("data");
+    for inside in ["images", "masks"] {
+        std::fs::create_dir_all(data.join(inside)).unwrap();
+    }
+    std::fs::copy(golden.join("picture.png"), data.join("images/a.png")).unwrap();
+    let mask = image::GrayImage::from_fn(120, 90, |x, y| match x {
+        0..5 => image::Luma([255]),
+        _ => image::Luma([((x / 40 + y / 30) % 2) as u8]),
+    });
+    mask.save(data.join("masks/a.png")).unwrap();
+    let report = bevel_json(&["eval", arg(&model), arg(&data), "--json"]).remove(0);
+    close(value(&report, "mIoU"), 0.28596303623056957, 1e-4);
+    close(value(&report, "pixel accuracy"), 0.4678260869565217, 1e-4);
+    assert_eq!(report["classes"][0]["truths"], 5700);
+}

@@ -352,3 +352,75 @@ fn boxes_are_matched() {
         1.0,
     );
 }
+
+#[test]
+fn masks_that_cannot_be_drawn_are_told() {
+    use hotcoco::Segmentation::{CompressedRle, Polygon, UncompressedRle};
+    let answer = Answer::Instances(Found {
+        width: 20,
+        height: 10,
+        boxes: Vec::new(),
+    });
+    let size = [10, 20];
+    let counts = |counts: &str| counts.to_string();
+    for (name, mask, says) in [
+        (
+            "two corners",
+            Polygon(vec![vec![0.0; 4]]),
+            "three or more corners",
+        ),
+        (
+            "half a corner",
+            Polygon(vec![vec![0.0; 7]]),
+            "three or more corners",
+        ),
+        ("no polygon", Polygon(Vec::new()), "three or more corners"),
+        (
+            "far outside",
+            Polygon(vec![vec![0.0, 0.0, 1e18, 0.0, 1e18, 1e18]]),
+            "in the picture",
+        ),
+        (
+            "of another picture",
+            UncompressedRle {
+                size: [20, 10],
+                counts: vec![200],
+            },
+            "is 10 × 20, the picture 20 × 10",
+        ),
+        (
+            "too long",
+            UncompressedRle {
+                size,
+                counts: vec![5, 1_000_000],
+            },
+            "cannot be read",
+        ),
+        (
+            "no runs",
+            CompressedRle {
+                size,
+                counts: counts("zzzzzzzzzzzzzzzz~~"),
+            },
+            "cannot be read",
+        ),
+    ] {
+        let thing = Thing {
+            label: "cat".into(),
+            annotation: hotcoco::Annotation {
+                bbox: Some([0.0, 0.0, 5.0, 5.0]),
+                segmentation: Some(mask),
+                ..hotcoco::Annotation::default()
+            },
+        };
+        let error = scores_of(std::slice::from_ref(&answer), &[Truth::Things(vec![thing])]);
+        let error = format!(
+            "{:#}",
+            error.err().unwrap_or_else(|| panic!("{name} passes"))
+        );
+        assert!(
+            error.contains(says) && error.contains("thing 1 (cat)"),
+            "{name}: {error}"
+        );
+    }
+}
