@@ -15,7 +15,7 @@ use crate::deviation::Answers;
 use crate::gate::{Gate, OUTPUTS};
 use crate::judge::{Judge, Quality, Recorded};
 use crate::quantize::seen::tapped;
-use crate::quantize::{Request, Seen, Way};
+use crate::quantize::{Prepared, Request, Seen, Way};
 use crate::report::{Stage, Trial};
 use crate::variants::Candidate;
 use crate::{Error, Options, Scheme};
@@ -52,7 +52,8 @@ pub(crate) struct Search<'a> {
     /// Whether a variant has to be faster than fp32 here.
     must_be_faster: bool,
     pub recorded: Option<Recorded>,
-    seen: BTreeMap<&'static str, Seen>,
+    /// By way of preparing and role.
+    seen: BTreeMap<(Prepared, &'static str), Seen>,
     truth: BTreeMap<&'static str, Answers>,
 }
 
@@ -104,7 +105,7 @@ impl<'a> Search<'a> {
         }
         let (way, error) = self.closest(scheme, &ways, clock)?;
         let mut trials = Vec::new();
-        let rewritten = self.rewrite(&way, &Layers::new());
+        let rewritten = self.rewrite(&way, &Layers::new())?;
         if let Err(why) = worth(&rewritten) {
             return Ok(Err(why));
         }
@@ -119,7 +120,7 @@ impl<'a> Search<'a> {
                 Some(better) => better,
                 // Its evidence is what the gate speaks of.
                 None => {
-                    let all = self.rewrite(&way, &Layers::new());
+                    let all = self.rewrite(&way, &Layers::new())?;
                     self.write(scheme, &way, all, first)?
                 }
             },
@@ -137,9 +138,9 @@ impl<'a> Search<'a> {
         let mut best: Option<(Way, Option<f64>)> = None;
         for (i, way) in ways.iter().enumerate() {
             clock.detail(format!("{scheme}, {way}"), i, ways.len());
-            self.look(way)?;
-            let graphs = self.rewrite(way, &Layers::new()).graphs;
-            let error = self.error(&graphs)?;
+            let Some(error) = self.try_way(way)? else {
+                continue;
+            };
             let nearer = match (&best, error) {
                 (None, _) => true,
                 (Some((_, Some(least))), Some(error)) => error < *least,
@@ -149,38 +150,75 @@ impl<'a> Search<'a> {
                 best = Some((way.clone(), error));
             }
         }
-        // There is at least one.
-        best.ok_or_else(|| Error::Request(format!("{scheme} has no way")))
+        // Where none is worth having, the first one says so.
+        let (mut way, mut least) = match best {
+            Some(best) => best,
+            None => (ways[0].clone(), None),
+        };
+        for refine in way.refinements() {
+            let refined = way.refined(refine);
+            clock.detail(format!("{scheme}, {refined}"), 0, 0);
+            let error = self.try_way(&refined)?.flatten();
+            if error.zip(least).is_some_and(|(error, least)| error < least) {
+                (way, least) = (refined, error);
+            }
+        }
+        Ok((way, least))
+    }
+
+    /// How far the outputs of a way are from fp32's, where that can be known; `None` where it is not
+    /// worth having.
+    fn try_way(&mut self, way: &Way) -> Result<Option<Option<f64>>, Error> {
+        self.look(way)?;
+        let rewritten = self.rewrite(way, &Layers::new())?;
+        match worth(&rewritten) {
+            Ok(()) => self.error(&rewritten.graphs).map(Some),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Sees the values that a way needs and that were not seen yet.
     fn look(&mut self, way: &Way) -> Result<(), Error> {
         for (role, graph) in self.graphs {
-            if !self.ran(role) {
-                continue;
+            let graph = way.prepare(graph);
+            let mut seen = self
+                .seen
+                .remove(&(way.prepared(), *role))
+                .unwrap_or_default();
+            let mut wanted = way.wanted(&graph);
+            wanted.retain(|name| seen.get(name).is_none());
+            if !wanted.is_empty() {
+                self.observe(role, &graph, &wanted, &mut seen)?;
             }
-            let seen = self.seen.entry(role).or_default();
-            let wanted = way.wanted(graph);
-            let wanted: Vec<&str> = wanted
-                .iter()
-                .map(String::as_str)
-                .filter(|name| seen.get(name).is_none())
-                .collect();
-            if wanted.is_empty() {
-                continue;
-            }
-            let file = save(self.staging, &tapped(graph, wanted.iter().copied()))?;
-            let wanted: BTreeSet<&str> = wanted.into_iter().collect();
-            let mut see = |_: usize, name: &str, dims: &[usize], elements: &[f32]| {
-                if wanted.contains(name) {
-                    seen.note(name, dims, elements);
-                }
-            };
-            self.judge
-                .replay(role, &file, CALIBRATED_RUNS, &mut see)
-                .map_err(Error::Judge)?;
+            self.seen.insert((way.prepared(), *role), seen);
         }
         Ok(())
+    }
+
+    /// Sees values of a graph on the recorded runs of its role.
+    fn observe(
+        &mut self,
+        role: &str,
+        graph: &Graph,
+        wanted: &[String],
+        seen: &mut Seen,
+    ) -> Result<(), Error> {
+        if !self.ran(role) {
+            return Ok(());
+        }
+        let file = save(
+            self.staging,
+            &tapped(graph, wanted.iter().map(String::as_str)),
+        )?;
+        let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
+        let mut see = |_: usize, name: &str, dims: &[usize], elements: &[f32]| {
+            if wanted.contains(name) {
+                seen.note(name, dims, elements);
+            }
+        };
+        self.judge
+            .replay(role, &file, CALIBRATED_RUNS, &mut see)
+            .map_err(Error::Judge)
     }
 
     fn ran(&self, role: &str) -> bool {
@@ -189,9 +227,21 @@ impl<'a> Search<'a> {
     }
 
     /// The model by a way, but for the layers that stay in float.
-    fn rewrite(&self, way: &Way, kept: &Layers) -> Rewritten {
+    fn rewrite(&mut self, way: &Way, kept: &Layers) -> Result<Rewritten, Error> {
         let may = |role, name: &str| !kept.contains(&(role, name.to_owned()));
-        rewrite(self.graphs, way, &self.seen, &may)
+        let mut rewritten = rewrite(self.graphs, way, &self.seen, &may);
+        for (role, graph) in &mut rewritten.graphs {
+            let wanted = way.wanted_after(graph);
+            let before = self.seen.remove(&(way.prepared(), *role));
+            if let (Some(before), false) = (&before, wanted.is_empty()) {
+                let mut after = Seen::default();
+                self.observe(role, graph, &wanted, &mut after)?;
+                way.correct(graph, before, &after);
+            }
+            self.seen
+                .extend(before.map(|seen| ((way.prepared(), *role), seen)));
+        }
+        Ok(rewritten)
     }
 
     /// How far the outputs of all graphs that ran are from fp32's; `None` where none ran.
@@ -269,7 +319,7 @@ impl<'a> Search<'a> {
         }
         // The files of the last trial are not those of the best.
         let kept = order[..few].iter().cloned().collect();
-        let rewritten = self.rewrite(way, &kept);
+        let rewritten = self.rewrite(way, &kept)?;
         self.write(scheme, way, rewritten, best).map(Some)
     }
 
@@ -302,7 +352,7 @@ impl<'a> Search<'a> {
         clock: &mut Clock<'_>,
     ) -> Result<Candidate, Error> {
         let kept: Layers = kept.iter().cloned().collect();
-        let rewritten = self.rewrite(way, &kept);
+        let rewritten = self.rewrite(way, &kept)?;
         let mut candidate = self.measure(scheme, way, rewritten, clock)?;
         candidate.kept_float = kept
             .into_iter()
@@ -450,7 +500,7 @@ fn worth(rewritten: &Rewritten) -> Result<(), String> {
 fn rewrite(
     graphs: &Graphs,
     way: &Way,
-    seen: &BTreeMap<&'static str, Seen>,
+    seen: &BTreeMap<(Prepared, &'static str), Seen>,
     may: &dyn Fn(&'static str, &str) -> bool,
 ) -> Rewritten {
     let nothing = Seen::default();
@@ -458,9 +508,10 @@ fn rewrite(
     let mut layers = Vec::new();
     let mut rewritten = Graphs::new();
     for (role, graph) in graphs {
+        let prepared = way.prepare(graph);
         let quantized = way.quantize(&Request {
-            graph,
-            seen: seen.get(role).unwrap_or(&nothing),
+            graph: &prepared,
+            seen: seen.get(&(way.prepared(), *role)).unwrap_or(&nothing),
             may: &|node| may(role, node.result()),
         });
         let bytes = graph.weight_bytes() as f64;

@@ -120,6 +120,28 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn activations_move_by_no_more_than_half_a_step(
+            ends in (-1e3f32..1e3, -1e3f32..1e3),
+            part in 0.0f32..1.0,
+            signed in any::<bool>(),
+        ) {
+            let range = Range::holding_zero(ends.0.min(ends.1), ends.0.max(ends.1));
+            let codes = Codes::new(range, signed);
+            prop_assert_eq!(codes.value(codes.code(0.0)), 0.0);
+            let inside = range.low + (range.high - range.low) * part;
+            // At the ends the zero point, rounded to a code, takes up to another half.
+            let shifted = codes.zero as f32 - codes.lowest() as f32 + range.low / codes.scale;
+            for (x, ends) in [(inside, false), (range.low, true), (range.high, true)] {
+                let slack = if ends { shifted.abs() } else { 0.0 };
+                let error = (codes.value(codes.code(x)) - x).abs() / codes.scale;
+                let held = codes.value(codes.lowest()) <= x && x <= codes.value(codes.lowest() + 255);
+                prop_assert!(error <= 0.501 + slack || !held, "{x} of {range:?}: {error} steps");
+            }
+        }
+    }
+
     #[test]
     fn extremes_keep_their_codes() {
         struct Case {

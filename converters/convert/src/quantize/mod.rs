@@ -4,16 +4,21 @@
 //! A scheme works on one graph and says which nodes it took. What it may not take stays in float: so
 //! the layers that hurt are found, and kept.
 
+mod bias;
 mod blocks;
 mod dynamic;
+mod equalize;
 mod half;
 mod int8;
 mod packed;
+#[cfg(test)]
+mod play;
 mod product;
 mod qdq;
 mod range;
 pub(crate) mod seen;
 mod smooth;
+mod stored;
 #[cfg(test)]
 mod trial;
 mod way;
@@ -24,7 +29,7 @@ use bevel_onnx::Graph;
 use bevel_onnx::proto::NodeProto;
 
 pub(crate) use seen::Seen;
-pub(crate) use way::Way;
+pub(crate) use way::{Prepared, Way};
 
 /// What a scheme is asked to do.
 pub(crate) struct Request<'a> {

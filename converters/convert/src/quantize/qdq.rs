@@ -13,6 +13,8 @@
 
 mod place;
 mod scales;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 
@@ -260,7 +262,8 @@ impl<'a> Rewrite<'a> {
     }
 }
 
-fn int32(name: String, elements: impl Iterator<Item = i32>) -> Tensor {
+/// A list of i32.
+pub(super) fn int32(name: String, elements: impl Iterator<Item = i32>) -> Tensor {
     let data: Bytes = elements.flat_map(i32::to_le_bytes).collect();
     let dims = [data.len() / 4];
     Tensor::new(name, DType::I32, &dims, data)

@@ -188,3 +188,120 @@ fn divergence(histogram: &Histogram, range: Range) -> f64 {
     }
     sum
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Seen;
+    use super::super::play::Noise;
+    use super::*;
+
+    /// As `tests/peers/ranges.py` makes them.
+    fn elements(relu: bool) -> Vec<f32> {
+        let mut noise = Noise(1);
+        let elements = (0..20_000).map(|_| {
+            let x = (0..4).map(|_| (noise.next() + 1.0) / 2.0).sum::<f32>() - 2.0;
+            if relu { (x + 0.25).max(0.0) } else { x * x * x }
+        });
+        elements.collect()
+    }
+
+    #[test]
+    fn ranges_are_those_of_numpy() {
+        struct Case {
+            name: &'static str,
+            relu: bool,
+            method: Method,
+            /// Printed by `tests/peers/ranges.py`.
+            expected: [f32; 2],
+        }
+        let case = |name, relu, method, expected| Case {
+            name,
+            relu,
+            method,
+            expected,
+        };
+        let cases = [
+            case(
+                "tailed, min-max",
+                false,
+                Method::MinMax,
+                [-6.110015, 5.602302],
+            ),
+            case(
+                "tailed, 99",
+                false,
+                Method::Percentile(99.0),
+                [-2.115149, 2.224038],
+            ),
+            case(
+                "tailed, 99.9",
+                false,
+                Method::Percentile(99.9),
+                [-4.181097, 4.182988],
+            ),
+            case("tailed, mse", false, Method::Mse, [-5.919077, 5.427_23]),
+            case(
+                "tailed, entropy",
+                false,
+                Method::Entropy,
+                [-4.582511, 4.376799],
+            ),
+            case("relu, min-max", true, Method::MinMax, [0.0, 2.026051]),
+            case("relu, 99", true, Method::Percentile(99.0), [0.0, 1.555311]),
+            case(
+                "relu, 99.9",
+                true,
+                Method::Percentile(99.9),
+                [0.0, 1.861247],
+            ),
+            case("relu, mse", true, Method::Mse, [0.0, 2.026051]),
+            case("relu, entropy", true, Method::Entropy, [0.0, 2.026051]),
+        ];
+        for case in cases {
+            let mut seen = Seen::default();
+            seen.note("x", &[1, 20_000], &elements(case.relu));
+            let seen = seen.get("x").unwrap();
+            let range = case.method.range(seen);
+            // A percentile is known to a bin; the others end where numpy's do.
+            let near = match case.method {
+                Method::Percentile(_) => seen.histogram.width(),
+                _ => 1e-5,
+            };
+            for (found, expected) in [range.low, range.high].into_iter().zip(case.expected) {
+                assert!((found - expected).abs() <= near, "{}: {range:?}", case.name);
+            }
+        }
+    }
+
+    #[test]
+    fn ranges_hold_zero_and_no_more_than_was_seen() {
+        let cases: [(&str, &[f32]); 6] = [
+            ("zeros", &[0.0; 4]),
+            ("one", &[3.0]),
+            ("positive", &[5.0, 6.0, 7.0]),
+            ("negative", &[-5.0, -6.0]),
+            ("tiny", &[1e-40, -1e-42]),
+            ("huge", &[3e38, -3e38]),
+        ];
+        for (name, elements) in cases {
+            let mut seen = Seen::default();
+            seen.note("x", &[1, elements.len()], elements);
+            let seen = seen.get("x").unwrap();
+            for method in [
+                Method::MinMax,
+                Method::Percentile(99.9),
+                Method::Mse,
+                Method::Entropy,
+            ] {
+                let range = method.range(seen);
+                let inside = range.low >= seen.min.min(0.0) && range.high <= seen.max.max(0.0);
+                assert!(
+                    range.low <= 0.0 && range.high >= 0.0 && inside,
+                    "{name}: {range:?}"
+                );
+                let codes = Codes::new(range, false);
+                assert!(codes.scale.is_normal(), "{name}: {codes:?}");
+            }
+        }
+    }
+}

@@ -77,10 +77,6 @@ impl Seen {
     pub fn get(&self, name: &str) -> Option<&Observed> {
         self.values.get(name)
     }
-
-    pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
-    }
 }
 
 /// The graph with these values among its outputs, so that whoever runs it sees them.

@@ -1,12 +1,13 @@
 //! The ways of a scheme: what may be chosen about it, as data.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bevel_onnx::Graph;
 
 use super::packed::{Bits, Blocks};
 use super::range::Method;
-use super::{Quantized, Request, blocks, dynamic, half, qdq, smooth};
+use super::{Quantized, Request, Seen, bias, blocks, dynamic, equalize, half, qdq, smooth, stored};
 use crate::Scheme;
 
 /// How much of an outlier moves into the weights; see [`smooth`]. The authors take 0.5, and more for
@@ -29,11 +30,30 @@ pub(crate) enum Way {
     /// int8 weights, activations quantised as they come, their outliers moved by α first.
     Dynamic { alpha: Option<f32> },
     /// int8 weights, activations in ranges that calibration has seen.
-    Static(qdq::Settings),
+    Static(Static),
+    /// int8 weights that are unpacked when the model is loaded.
+    Stored,
     /// Integer weights alone.
     Blocks(Blocks),
     /// fp16.
     Half,
+}
+
+/// What is chosen about static int8.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Static {
+    pub settings: qdq::Settings,
+    /// Channels of neighbouring layers are brought to like ranges first.
+    pub equalize: bool,
+    /// Biases take back what rounding shifts; needs to see the quantised graph run.
+    pub correct_bias: bool,
+}
+
+/// What is done to a graph before it is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Prepared {
+    Nothing,
+    Equalized,
 }
 
 impl Way {
@@ -54,15 +74,19 @@ impl Way {
                 let alphas = std::iter::once(None).chain(alphas.map(Some));
                 alphas.map(|alpha| Self::Dynamic { alpha }).collect()
             }
-            Scheme::Int8Weights => vec![blocks(Bits::Eight, 32, false)],
+            Scheme::Int8Weights => vec![blocks(Bits::Eight, 32, false), Self::Stored],
             Scheme::Int4 => vec![blocks(Bits::Four, 32, false), blocks(Bits::Four, 32, true)],
             Scheme::Int8Static => {
                 let methods = METHODS.iter().filter(|_| calibrated);
                 let way = |method: &Method| {
-                    Self::Static(qdq::Settings {
-                        method: *method,
-                        signed,
-                        stem_channels: qdq::STEM_CHANNELS,
+                    Self::Static(Static {
+                        settings: qdq::Settings {
+                            method: *method,
+                            signed,
+                            stem_channels: qdq::STEM_CHANNELS,
+                        },
+                        equalize: false,
+                        correct_bias: false,
                     })
                 };
                 methods.map(way).collect()
@@ -71,12 +95,64 @@ impl Way {
         }
     }
 
+    /// What may still make a way better: tried one after the other on the best of a scheme, each kept
+    /// where it helps.
+    pub fn refinements(&self) -> Vec<fn(&mut Static)> {
+        match self {
+            Self::Static(_) => vec![|way| way.equalize = true, |way| way.correct_bias = true],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The same with a refinement.
+    pub fn refined(&self, refine: fn(&mut Static)) -> Self {
+        let mut way = self.clone();
+        if let Self::Static(settings) = &mut way {
+            refine(settings);
+        }
+        way
+    }
+
+    /// What [`prepare`](Self::prepare) does, so that what was seen of one graph is not taken for that
+    /// of another.
+    pub fn prepared(&self) -> Prepared {
+        match self {
+            Self::Static(Static { equalize: true, .. }) => Prepared::Equalized,
+            _ => Prepared::Nothing,
+        }
+    }
+
+    /// The fp32 graph that is looked at and quantised, which answers the same.
+    pub fn prepare<'g>(&self, graph: &'g Graph) -> Cow<'g, Graph> {
+        match self {
+            Self::Static(Static { equalize: true, .. }) => Cow::Owned(equalize::equalize(graph)),
+            _ => Cow::Borrowed(graph),
+        }
+    }
+
+    /// Whether the quantised graph has to be seen as well, and what of it.
+    pub fn wanted_after(&self, quantized: &Graph) -> Vec<String> {
+        match self {
+            Self::Static(Static {
+                correct_bias: true, ..
+            }) => bias::wanted(quantized),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Puts to use what was seen of the quantised graph.
+    pub fn correct(&self, quantized: &mut Graph, fp32: &Seen, after: &Seen) {
+        bias::correct_bias(quantized, fp32, after);
+    }
+
     /// The values that calibration has to see.
     pub fn wanted(&self, graph: &Graph) -> Vec<String> {
         match self {
             Self::Dynamic { alpha: Some(_) } => smooth::wanted(graph),
             Self::Static(_) => qdq::wanted(graph),
-            Self::Dynamic { alpha: None } | Self::Blocks(_) | Self::Half => Vec::new(),
+            Self::Dynamic { alpha: None } | Self::Stored | Self::Blocks(_) | Self::Half => {
+                Vec::new()
+            }
         }
     }
 
@@ -91,7 +167,8 @@ impl Way {
                     ..*request
                 })
             }
-            Self::Static(settings) => qdq::quantize(request, settings),
+            Self::Static(way) => qdq::quantize(request, &way.settings),
+            Self::Stored => stored::quantize(request),
             Self::Blocks(settings) => blocks::quantize(request, *settings),
             Self::Half => half::quantize(request),
         }
@@ -103,15 +180,22 @@ impl fmt::Display for Way {
         match self {
             Self::Dynamic { alpha: None } => f.write_str("as it is"),
             Self::Dynamic { alpha: Some(alpha) } => write!(f, "smoothed by {alpha}"),
-            Self::Static(settings) => {
-                match settings.method {
+            Self::Static(way) => {
+                match way.settings.method {
                     Method::MinMax => f.write_str("min-max")?,
                     Method::Percentile(percent) => write!(f, "percentile {percent}")?,
                     Method::Mse => f.write_str("MSE")?,
                     Method::Entropy => f.write_str("entropy")?,
                 }
-                f.write_str(if settings.signed { ", s8/s8" } else { "" })
+                let more = [
+                    (way.settings.signed, ", s8/s8"),
+                    (way.equalize, ", equalised"),
+                    (way.correct_bias, ", biases corrected"),
+                ];
+                let mut more = more.iter().filter(|(is, _)| *is);
+                more.try_for_each(|(_, text)| f.write_str(text))
             }
+            Self::Stored => f.write_str("unpacked when loaded"),
             Self::Half => f.write_str("as it is"),
             Self::Blocks(blocks) => {
                 let zero_points = if blocks.zero_points {

@@ -17,7 +17,7 @@ const TOKENS: usize = 24;
 
 /// A variant whose figures are wanted.
 fn open(bundle: &Bundle, variant: &str) -> bevel::Result<Box<dyn AnyPipeline>> {
-    open_with(bundle, eval::measuring(super::options(variant)))
+    open_with(bundle, eval::measuring(super::options(variant), bundle))
 }
 
 fn open_with(bundle: &Bundle, mut options: Options) -> bevel::Result<Box<dyn AnyPipeline>> {

@@ -132,14 +132,18 @@ impl<'a> Place<'a> {
                 readers.entry(name).or_default().push(node);
             }
             producers.extend(node.output.iter().map(|name| (name.as_str(), node)));
+        }
+        graph.visit(&mut |node| {
             for body in node.bodies() {
                 outside.extend(body.output.iter().map(|output| output.name()));
-                for inner in &body.node {
-                    let whole = std::slice::from_ref(inner);
-                    read_by(whole, &mut outside);
-                }
+                outside.extend(
+                    body.node
+                        .iter()
+                        .flat_map(|inner| &inner.input)
+                        .map(String::as_str),
+                );
             }
-        }
+        });
         let constants = graph.initializers.iter();
         Self {
             graph,
@@ -337,14 +341,4 @@ impl<'a> Place<'a> {
 fn plain_gemm(node: &NodeProto) -> bool {
     let one = |name: &str| node.float(name).is_none_or(|value| value == 1.0);
     one("alpha") && one("beta") && node.int("transA").unwrap_or(0) == 0
-}
-
-fn read_by<'a>(nodes: &'a [NodeProto], into: &mut HashSet<&'a str>) {
-    for node in nodes {
-        into.extend(node.input.iter().map(String::as_str));
-        for body in node.bodies() {
-            into.extend(body.output.iter().map(|output| output.name()));
-            read_by(&body.node, into);
-        }
-    }
 }
