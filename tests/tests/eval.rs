@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use bevel_tests::{arg, bevel, bevel_json, bundle, needs, pulled, root, shared, success};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn figure<'v>(report: &'v Value, name: &str) -> &'v Value {
     let mut figures = report["metrics"].as_array().unwrap().iter();
@@ -173,10 +173,7 @@ fn rated_pairs_are_parted_and_compared() {
         .iter()
         .map(|group| (&group["group"], &group["samples"]))
         .collect();
-    assert_eq!(
-        serde_json::json!(names),
-        serde_json::json!([["food", 3], ["pet", 3]])
-    );
+    assert_eq!(json!(names), json!([["food", 3], ["pet", 3]]));
     assert!(report["gap"].as_f64().unwrap() >= 0.0);
     let change = report["compared"]["change"]["value"].as_f64().unwrap();
     let other = report["compared"]["metrics"][0]["value"].as_f64().unwrap();
@@ -256,4 +253,110 @@ fn what_cannot_be_evaluated_is_told() {
             "{name}: {error}"
         );
     }
+}
+
+/// What transformers answers for `tests/golden/heads/bert` is taken for the truth, except where a row
+/// says otherwise.
+#[test]
+fn heads_of_texts_are_held_to_labels_entities_and_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = root().join("tests/golden/heads/bert");
+    let text = std::fs::read_to_string(checkpoint.join("expected.json")).unwrap();
+    let expected: Value = serde_json::from_str(&text).unwrap();
+    let report = |task: &str, rows: &[Value]| {
+        let model = folder.path().join(format!("{task}.bevel"));
+        let arguments = [
+            "convert",
+            arg(&checkpoint),
+            "-o",
+            arg(&model),
+            "--task",
+            task,
+        ];
+        success(
+            &bevel()
+                .args(arguments)
+                .args(["--quantize", "none"])
+                .output()
+                .unwrap(),
+        );
+        let table = folder.path().join(format!("{task}.jsonl"));
+        let lines: Vec<_> = rows.iter().map(Value::to_string).collect();
+        std::fs::write(&table, lines.join("\n")).unwrap();
+        bevel_json(&["eval", arg(&model), arg(&table), "--json"]).remove(0)
+    };
+
+    let rows = expected["classify"].as_array().unwrap().iter().enumerate();
+    let rows: Vec<_> = rows
+        .map(|(at, row)| {
+            let label = &row["labels"][usize::from(at == 0)]["label"];
+            json!({"text": row["text"], "label": label})
+        })
+        .collect();
+    let found = report("classify", &rows);
+    let share = (rows.len() - 1) as f64 / rows.len() as f64;
+    close(value(&found, "top1"), share, 1e-9);
+    close(value(&found, "top5"), 1.0, 1e-9);
+
+    let rows = expected["answer"].as_array().unwrap().iter().enumerate();
+    let rows: Vec<_> = rows
+        .map(|(at, row)| {
+            let answers = if at == 0 {
+                json!(["something else"])
+            } else {
+                row["answer"].clone()
+            };
+            json!({"question": row["question"], "context": row["context"], "answers": answers})
+        })
+        .collect();
+    let found = report("answer", &rows);
+    let share = (rows.len() - 1) as f64 / rows.len() as f64;
+    close(value(&found, "exact_match"), share, 1e-9);
+
+    // The pipeline of transformers finds "Ada" and "Rome" (LOC), "and Paris" (PER), and "is" (PER).
+    let rows = [
+        json!({"tokens": ["Ada", "went", "to", "Rome", "and", "Paris"],
+               "tags": ["B-LOC", "O", "O", "B-LOC", "O", "B-PER"]}),
+        json!({"tokens": ["Zoë", "is", "here"], "tags": ["O", "B-PER", "O"]}),
+        json!({"tokens": ["The", "kettle", "is", "on", "the", "table"], "tags": [0, 0, 0, 0, 0, 0]}),
+    ];
+    let found = report("tag", &rows);
+    close(value(&found, "f1"), 0.75, 1e-9);
+    let classes = found["classes"].as_array().unwrap();
+    let f1 = |at: usize| {
+        (
+            classes[at]["label"].as_str(),
+            classes[at]["values"]["f1"].as_f64(),
+        )
+    };
+    assert_eq!(
+        (f1(0), f1(1)),
+        ((Some("LOC"), Some(1.0)), (Some("PER"), Some(0.5)))
+    );
+}
+
+/// `jaccard_score(…, average="macro")` and `accuracy_score` of scikit-learn 1.9.1 over the classes that
+/// PyTorch answers (`tests/golden/segment/regions.json`) and a chessboard, of which 5 columns do not count.
+#[test]
+fn classes_of_pixels_are_held_to_masks() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("unet.bevel");
+    let golden = root().join("tests/golden/segment");
+    let mut convert = bevel();
+    convert.args(["convert", arg(&golden.join("unet")), "-o", arg(&model)]);
+    success(&convert.output().unwrap());
+    let data = folder.path().join("data");
+    for inside in ["images", "masks"] {
+        std::fs::create_dir_all(data.join(inside)).unwrap();
+    }
+    std::fs::copy(golden.join("picture.png"), data.join("images/a.png")).unwrap();
+    let mask = image::GrayImage::from_fn(120, 90, |x, y| match x {
+        0..5 => image::Luma([255]),
+        _ => image::Luma([((x / 40 + y / 30) % 2) as u8]),
+    });
+    mask.save(data.join("masks/a.png")).unwrap();
+    let report = bevel_json(&["eval", arg(&model), arg(&data), "--json"]).remove(0);
+    close(value(&report, "mIoU"), 0.28596303623056957, 1e-4);
+    close(value(&report, "pixel accuracy"), 0.4678260869565217, 1e-4);
+    assert_eq!(report["classes"][0]["truths"], 5700);
 }

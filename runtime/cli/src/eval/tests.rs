@@ -4,7 +4,7 @@ use bevel::speech::Transcript;
 use bevel::text::{Embedding, Generated};
 use bevel::vision::{Classes, Detection, Found, Label};
 
-use super::truth::{Class, Thing};
+use super::truth::{Class, Entity, Thing};
 use super::*;
 
 fn classes(indices: &[usize]) -> Answer {
@@ -185,6 +185,97 @@ fn words_are_compared_without_case_and_punctuation() {
     assert_eq!(scores.worst(), Some(1.0));
 }
 
+/// `precision_score`, `recall_score`, `f1_score` of seqeval 1.2.2 with `mode="strict", scheme=IOB2` on
+/// the tags of these entities, one word a character; per label `classification_report`.
+#[test]
+fn entities_are_right_with_label_and_both_ends() {
+    let wanted = [
+        vec![("PER", 0, 2), ("LOC", 3, 4), ("LOC", 5, 6)],
+        vec![("ORG", 0, 1), ("PER", 2, 4)],
+    ];
+    let given = [
+        vec![("PER", 0, 2), ("ORG", 3, 4), ("LOC", 5, 6)],
+        vec![("ORG", 0, 1), ("PER", 2, 3), ("PER", 3, 4)],
+    ];
+    let truths: Vec<_> = wanted
+        .iter()
+        .map(|entities| {
+            let entities = entities.iter().map(|&(label, start, end)| Entity {
+                label: label.into(),
+                start,
+                end,
+            });
+            Truth::Entities(entities.collect())
+        })
+        .collect();
+    let answers: Vec<_> = given
+        .iter()
+        .map(|entities| {
+            let entities = entities
+                .iter()
+                .map(|&(label, start, end)| bevel::text::Entity {
+                    label: label.into(),
+                    text: String::new(),
+                    start,
+                    end,
+                    score: 0.5,
+                });
+            Answer::Tag(bevel::text::Entities {
+                entities: entities.collect(),
+            })
+        })
+        .collect();
+    let scores = scores_of(&answers, &truths).unwrap();
+    for (name, expected) in [
+        ("f1", 0.5454545454545454),
+        ("precision", 0.5),
+        ("recall", 0.6),
+    ] {
+        close(value(&scores, name), expected);
+    }
+    let per_class = scores.per_class();
+    let labels: Vec<_> = per_class
+        .iter()
+        .map(|class| (class.label.as_str(), class.truths))
+        .collect();
+    assert_eq!(labels, [("LOC", 2), ("ORG", 1), ("PER", 2)]);
+    close(per_class[0].values[2].1, 0.6666666666666666);
+    let own: Vec<_> = answers
+        .iter()
+        .map(|answer| Truth::of(answer).unwrap())
+        .collect();
+    close(
+        scores_of(&answers, &own).unwrap().main().value.unwrap(),
+        1.0,
+    );
+}
+
+/// Two of the cases of the test in `bevel_prep::score::answer_f1`.
+#[test]
+fn answers_are_held_to_the_closest_right_one() {
+    let answer = |answer: &str| {
+        Answer::Answer(bevel::text::Span {
+            answer: answer.into(),
+            start: 0,
+            end: 0,
+            score: 0.5,
+        })
+    };
+    let right =
+        |right: &[&str]| Truth::Answers(right.iter().map(|text| text.to_string()).collect());
+    let scores = scores_of(
+        &[answer("the Eiffel Tower"), answer("in Paris, France")],
+        &[
+            right(&["Eiffel tower"]),
+            right(&["Paris", "the city of Paris"]),
+        ],
+    )
+    .unwrap();
+    close(value(&scores, "f1"), 0.75);
+    close(value(&scores, "exact_match"), 0.5);
+    assert_eq!(scores.worst(), Some(0.5));
+}
+
 fn detection(label: &str, index: usize, score: f32, xyxy: [f32; 4]) -> Detection {
     Detection {
         label: label.into(),
@@ -260,4 +351,76 @@ fn boxes_are_matched() {
         scores_of(&answers, &own).unwrap().main().value.unwrap(),
         1.0,
     );
+}
+
+#[test]
+fn masks_that_cannot_be_drawn_are_told() {
+    use hotcoco::Segmentation::{CompressedRle, Polygon, UncompressedRle};
+    let answer = Answer::Instances(Found {
+        width: 20,
+        height: 10,
+        boxes: Vec::new(),
+    });
+    let size = [10, 20];
+    let counts = |counts: &str| counts.to_string();
+    for (name, mask, says) in [
+        (
+            "two corners",
+            Polygon(vec![vec![0.0; 4]]),
+            "three or more corners",
+        ),
+        (
+            "half a corner",
+            Polygon(vec![vec![0.0; 7]]),
+            "three or more corners",
+        ),
+        ("no polygon", Polygon(Vec::new()), "three or more corners"),
+        (
+            "far outside",
+            Polygon(vec![vec![0.0, 0.0, 1e18, 0.0, 1e18, 1e18]]),
+            "in the picture",
+        ),
+        (
+            "of another picture",
+            UncompressedRle {
+                size: [20, 10],
+                counts: vec![200],
+            },
+            "is 10 × 20, the picture 20 × 10",
+        ),
+        (
+            "too long",
+            UncompressedRle {
+                size,
+                counts: vec![5, 1_000_000],
+            },
+            "cannot be read",
+        ),
+        (
+            "no runs",
+            CompressedRle {
+                size,
+                counts: counts("zzzzzzzzzzzzzzzz~~"),
+            },
+            "cannot be read",
+        ),
+    ] {
+        let thing = Thing {
+            label: "cat".into(),
+            annotation: hotcoco::Annotation {
+                bbox: Some([0.0, 0.0, 5.0, 5.0]),
+                segmentation: Some(mask),
+                ..hotcoco::Annotation::default()
+            },
+        };
+        let error = scores_of(std::slice::from_ref(&answer), &[Truth::Things(vec![thing])]);
+        let error = format!(
+            "{:#}",
+            error.err().unwrap_or_else(|| panic!("{name} passes"))
+        );
+        assert!(
+            error.contains(says) && error.contains("thing 1 (cat)"),
+            "{name}: {error}"
+        );
+    }
 }

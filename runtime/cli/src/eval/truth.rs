@@ -1,6 +1,7 @@
 //! What an answer should have been.
 
 use bevel::Answer;
+use bevel::text::Entities;
 use bevel::vision::{Detection, Instance, OrientedDetection, Posed, Regions};
 use hotcoco::{Annotation, Segmentation};
 use std::path::PathBuf;
@@ -30,6 +31,10 @@ pub enum Truth {
     Speech(String),
     /// The tokens with which another model goes on.
     Tokens(Vec<u32>),
+    /// A text holds these entities.
+    Entities(Vec<Entity>),
+    /// The right answers to a question; none where there is no answer.
+    Answers(Vec<String>),
     /// The sample itself, which a model should find likely.
     Itself,
 }
@@ -39,6 +44,14 @@ pub enum Truth {
 pub struct Class {
     pub index: usize,
     pub label: String,
+}
+
+/// Words that are one thing together, from character `start` to before `end`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entity {
+    pub label: String,
+    pub start: usize,
+    pub end: usize,
 }
 
 /// Something in a picture.
@@ -63,6 +76,8 @@ impl Truth {
             Answer::Embed(found) => Self::Vector(found.embedding.clone()),
             Answer::Transcribe(found) => Self::Speech(found.text.clone()),
             Answer::Generate(found) => Self::Tokens(found.ids.clone()),
+            Answer::Tag(found) => Self::Entities(entities(found)),
+            Answer::Answer(found) => Self::Answers(vec![found.answer.clone()]),
             Answer::Regions(found) => Self::Regions(found.clone()),
             _ => {
                 let sure = |thing: &Thing| {
@@ -85,9 +100,21 @@ impl Truth {
             Self::Similarity(_) => "a similarity",
             Self::Speech(_) => "a transcript",
             Self::Tokens(_) => "tokens",
+            Self::Entities(_) => "entities in a text",
+            Self::Answers(_) => "answers to a question",
             Self::Itself => "a text",
         }
     }
+}
+
+/// The entities that a model has found.
+pub fn entities(found: &Entities) -> Vec<Entity> {
+    let entities = found.entities.iter().map(|entity| Entity {
+        label: entity.label.clone(),
+        start: entity.start,
+        end: entity.end,
+    });
+    entities.collect()
 }
 
 /// What a model has found in a picture, as COCO's annotations; `None` where it answers no boxes.

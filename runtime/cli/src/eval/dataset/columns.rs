@@ -7,7 +7,7 @@ use bevel_manifest::ErrorKind;
 use crate::failure::fail;
 
 /// What a column can hold, and the names people give it.
-const ROLES: [(&str, &[&str]); 10] = [
+const ROLES: [(&str, &[&str]); 12] = [
     (
         "text",
         &[
@@ -42,6 +42,8 @@ const ROLES: [(&str, &[&str]); 10] = [
     ("question", &["question"]),
     ("context", &["context"]),
     ("answers", &["answers", "answer"]),
+    ("tokens", &["tokens", "words"]),
+    ("tags", &["tags", "ner_tags", "labels"]),
     ("group", &[]),
 ];
 

@@ -1,7 +1,10 @@
 //! The classes of a model, by what datasets call them.
 
+use std::collections::BTreeSet;
+
 use bevel::Bundle;
 use bevel_manifest::{Decode, ErrorKind};
+use bevel_prep::score::spans;
 
 use crate::eval::truth::Class;
 use crate::failure::fail;
@@ -21,6 +24,7 @@ impl Labels {
         let decode = &bundle.manifest().decode;
         let file = match decode {
             Decode::Classify(spec) => spec.labels.as_deref(),
+            Decode::Tag(spec) => Some(spec.labels.as_str()),
             Decode::Semantic(spec) => spec.labels.as_deref(),
             decode => decode.detect().map(|spec| spec.labels.as_str()),
         };
@@ -33,6 +37,12 @@ impl Labels {
     /// How many there are; `None` where the model has no names.
     pub fn len(&self) -> Option<usize> {
         Some(self.names.len()).filter(|count| *count > 0)
+    }
+
+    /// The labels of entities that the tags are of: those without `B-` and `I-`.
+    pub fn entities(&self) -> BTreeSet<String> {
+        let tags = self.names.iter().flat_map(|tag| spans(&[tag]));
+        tags.map(|span| span.label).collect()
     }
 
     /// The class of an index.

@@ -3,10 +3,12 @@
 
 mod coco;
 mod columns;
+mod entities;
 mod files;
 mod labels;
 pub mod masks;
 mod pictures;
+mod questions;
 mod speech;
 mod table;
 mod texts;
@@ -51,6 +53,7 @@ enum Item {
     Pair([String; 2]),
     Picture(PathBuf),
     Sound(PathBuf),
+    Question { question: String, context: String },
 }
 
 /// What the readers of datasets need to know.
@@ -87,6 +90,8 @@ impl Dataset {
             Decode::Embed(_) => opening.vectors()?,
             Decode::Transcribe(_) => opening.speech()?,
             Decode::Generate(_) => opening.texts(&Truth::Itself)?,
+            Decode::Tag(_) => opening.tagged()?,
+            Decode::Answer => opening.questions()?,
             Decode::Tensors => {
                 return Err(fail(
                     ErrorKind::Unsupported,
@@ -159,7 +164,10 @@ impl Sample {
 
     /// Whether it goes well with others in one run.
     pub(super) fn is_text(&self) -> bool {
-        matches!(self.item, Item::Text(_) | Item::Pair(_))
+        matches!(
+            self.item,
+            Item::Text(_) | Item::Pair(_) | Item::Question { .. }
+        )
     }
 
     /// What a pipeline takes for it: two texts for a pair.
@@ -170,6 +178,12 @@ impl Sample {
             Item::Picture(path) => {
                 let image = load_image(path).with_context(|| self.place.clone())?;
                 vec![inputs::Item::Image(image)]
+            }
+            Item::Question { question, context } => {
+                vec![inputs::Item::Question(inputs::Asked {
+                    question: question.clone(),
+                    context: context.clone(),
+                })]
             }
             Item::Sound(path) => vec![inputs::Item::Sound(path.clone())],
         })

@@ -277,7 +277,20 @@ impl Cells<'_> {
         }
     }
 
-    fn value(&self, role: &str) -> &Value {
+    /// The texts or numbers of a role's list.
+    ///
+    /// # Errors
+    /// Where it is no list of them.
+    pub fn list(&self, role: &str) -> anyhow::Result<Vec<String>> {
+        let value = self.value(role);
+        let list = value
+            .as_array()
+            .and_then(|list| list.iter().map(plain).collect());
+        list.ok_or_else(|| self.bad(&format!("{role} is {value}, expected a list of texts")))
+    }
+
+    /// What a role holds.
+    pub fn value(&self, role: &str) -> &Value {
         let at = self.table.roles.iter().position(|known| *known == role);
         at.and_then(|at| self.row.cells.get(at))
             .unwrap_or(&Value::Null)

@@ -32,6 +32,8 @@ fn bundle(folder: &Path, task: &str) -> Bundle {
             PICTURE,
             "labels = \"labels.txt\"\nactivation = \"softmax\"\nmin_mask = 0.5",
         ),
+        "tag" => (task, "tag", TEXT, "labels = \"labels.txt\""),
+        "answer" => (task, "answer", TEXT, ""),
         "embed" => (task, "embed", TEXT, "pooling = \"mean\"\nnormalize = true"),
         "generate" => (task, "generate", TEXT, "max_tokens = 8"),
         "tensors" => (task, "tensors", "kind = \"tensors\"", ""),
@@ -45,7 +47,11 @@ fn bundle(folder: &Path, task: &str) -> Bundle {
     );
     fs::write(folder.join("recipe.toml"), recipe).unwrap();
     fs::write(folder.join("model.onnx"), "").unwrap();
-    fs::write(folder.join("labels.txt"), "cat\nbig dog\nbird\n").unwrap();
+    let labels = match task {
+        "tag" => "O\nB-PER\nI-PER\nB-LOC\nI-LOC\n",
+        _ => "cat\nbig dog\nbird\n",
+    };
+    fs::write(folder.join("labels.txt"), labels).unwrap();
     let recipe = folder.join("recipe.toml");
     Bundle::load_with_recipe(&folder.join("model.onnx"), &recipe).unwrap()
 }
@@ -133,6 +139,7 @@ fn described(sample: &Sample) -> String {
         Item::Text(text) => text.clone(),
         Item::Pair([a, b]) => format!("{a} / {b}"),
         Item::Picture(path) | Item::Sound(path) => file(path),
+        Item::Question { question, context } => format!("{question} {context}"),
     };
     let truth = match &sample.truth {
         Truth::Class(class) => format!("{} {}", class.index, class.label),
@@ -163,6 +170,12 @@ fn described(sample: &Sample) -> String {
         Truth::Map(path) => file(path),
         Truth::Similarity(rated) => rated.to_string(),
         Truth::Speech(text) => text.clone(),
+        Truth::Entities(entities) => entities
+            .iter()
+            .map(|e| format!("{} {}..{}", e.label, e.start, e.end))
+            .collect::<Vec<_>>()
+            .join("; "),
+        Truth::Answers(answers) => answers.join(" | "),
         other => other.noun().to_string(),
     };
     match &sample.group {
@@ -630,6 +643,118 @@ fn names_of_yolo_in_each_way_of_writing() {
             ..PLAIN
         }]);
     }
+}
+
+#[test]
+fn entities_of_texts() {
+    check(&[
+        Case {
+            name: "columns, the last of which is the tag",
+            task: "tag",
+            files: &[(
+                "a.conll",
+                text(
+                    "-DOCSTART- -X- O\n\n# id 1\nÄnne NNP B-PER\nLee NNP I-PER\nis VBZ O\n\n\nRome\tNN\tI-LOC\n",
+                ),
+            )],
+            open: "a.conll",
+            expected: Ok(&["Änne Lee is: PER 0..8", "Rome: LOC 0..4"]),
+            ..PLAIN
+        },
+        Case {
+            name: "lists, tags by name and by number, with groups",
+            task: "tag",
+            files: &[(
+                "a.jsonl",
+                text(
+                    "{\"tokens\": [\"In\", \"Rome\"], \"tags\": [\"O\", \"B-LOC\"], \"by\": \"x\"}\n{\"tokens\": [\"Anne\"], \"ner_tags\": [1], \"by\": \"y\"}\n",
+                ),
+            )],
+            open: "a.jsonl",
+            group: Some("by"),
+            expected: Ok(&["In Rome: LOC 3..7 [x]", "Anne: PER 0..4 [y]"]),
+            ..PLAIN
+        },
+        Case {
+            name: "a label that the model does not have",
+            task: "tag",
+            files: &[("a.conll", text("x O\ny B-ORG\n"))],
+            open: "a.conll",
+            expected: Err("a.conll:1: the model has no label `ORG`; it has LOC, PER"),
+            ..PLAIN
+        },
+        Case {
+            name: "a word alone",
+            task: "tag",
+            files: &[("a.bio", text("x O\ny\n"))],
+            open: "a.bio",
+            expected: Err("a.bio:2: a word without a tag"),
+            ..PLAIN
+        },
+        Case {
+            name: "more words than tags",
+            task: "tag",
+            files: &[(
+                "a.jsonl",
+                text("{\"tokens\": [\"In\", \"Rome\"], \"tags\": [\"O\"]}"),
+            )],
+            open: "a.jsonl",
+            expected: Err("a.jsonl:1: 2 tokens and 1 tags"),
+            ..PLAIN
+        },
+    ]);
+}
+
+#[test]
+fn questions_about_texts() {
+    const SQUAD: &str = r#"{"version": "v2.0", "data": [{"title": "t", "paragraphs": [{"context": "It is red.",
+        "qas": [{"id": "1", "question": "What colour?", "answers": [{"text": "red", "answer_start": 6}, {"text": "It is red", "answer_start": 0}]},
+                {"id": "2", "question": "Why?", "answers": [], "is_impossible": true}]}]}]}"#;
+    check(&[
+        Case {
+            name: "SQuAD",
+            task: "answer",
+            files: &[("dev.json", text(SQUAD))],
+            open: "dev.json",
+            expected: Ok(&[
+                "What colour? It is red.: red | It is red",
+                "Why? It is red.: ",
+            ]),
+            ..PLAIN
+        },
+        Case {
+            name: "as Hugging Face has it, and plain",
+            task: "answer",
+            files: &[(
+                "a.jsonl",
+                text(
+                    "{\"question\": \"q\", \"context\": \"c\", \"answers\": {\"text\": [\"a\", \"b\"], \"answer_start\": [0, 1]}}\n{\"question\": \"r\", \"context\": \"c\", \"answer\": \"d\"}",
+                ),
+            )],
+            open: "a.jsonl",
+            expected: Ok(&["q c: a | b", "r c: d"]),
+            ..PLAIN
+        },
+        Case {
+            name: "a table with a list",
+            task: "answer",
+            files: &[(
+                "a.csv",
+                text("question,context,answers\nq,c,\"[\"\"x\"\", \"\"y\"\"]\"\nr,c,\n"),
+            )],
+            open: "a.csv",
+            expected: Ok(&["q c: x | y", "r c: "]),
+            ..PLAIN
+        },
+        Case {
+            name: "no SQuAD",
+            task: "answer",
+            files: &[("dev.json", text("[]"))],
+            open: "dev.json",
+            expected: Err("not SQuAD's questions"),
+            ..PLAIN
+        },
+    ]);
 }
 
 #[test]

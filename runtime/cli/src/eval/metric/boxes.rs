@@ -8,7 +8,9 @@ use bevel::Answer;
 use bevel_manifest::ErrorKind;
 use bevel_prep::score::{Curve, Match, Matches};
 use hotcoco::params::IouType;
-use hotcoco::{Annotation, COCO, COCOeval, Category, Dataset, EvalImg, Image, ThreshMatrix};
+use hotcoco::{
+    Annotation, COCO, COCOeval, Category, Dataset, EvalImg, Image, Segmentation, ThreshMatrix,
+};
 
 use super::{ClassFigures, Collect, Metric, Name, Said, higher, strange};
 use crate::eval::truth::{Thing, Truth, things};
@@ -99,6 +101,14 @@ impl Collect for Things {
                 format!("this model answers {what}, and the dataset has none for some things");
             return Err(fail(ErrorKind::Input, what));
         }
+        if self.kinds[0] == IouType::Segm {
+            for (at, thing) in wanted.iter().enumerate() {
+                if let Some(wrong) = wrong_mask(&thing.annotation, [height, width]) {
+                    let what = format!("the mask of thing {} ({}) {wrong}", at + 1, thing.label);
+                    return Err(fail(ErrorKind::Input, what));
+                }
+            }
+        }
         let truths: Vec<_> = self.number(wanted, self.truths.len()).collect();
         self.truths
             .extend(truths.into_iter().map(|truth| Annotation {
@@ -144,6 +154,37 @@ impl Collect for Things {
             parts,
             pictures: whole.images.len(),
         }))
+    }
+}
+
+/// What is wrong with a mask of a picture of this height and width. One that cannot be drawn would count
+/// as a mask without pixels, which nothing can find.
+fn wrong_mask(annotation: &Annotation, picture: [u32; 2]) -> Option<String> {
+    let [height, width] = picture;
+    match annotation.segmentation.as_ref()? {
+        Segmentation::Polygon(polygons) => {
+            // Far outside, a polygon's edge takes as long to draw as it is.
+            let most = 4.0 * f64::from(height.max(width));
+            let wrong = |polygon: &Vec<f64>| {
+                polygon.len() < 6
+                    || !polygon.len().is_multiple_of(2)
+                    || polygon.iter().any(|at| at.is_nan() || at.abs() > most)
+            };
+            let bad = polygons.is_empty() || polygons.iter().any(wrong);
+            bad.then(|| "is not three or more corners in the picture".into())
+        }
+        Segmentation::CompressedRle { size, .. } | Segmentation::UncompressedRle { size, .. }
+            if *size != picture =>
+        {
+            Some(format!(
+                "is {} × {}, the picture {width} × {height}",
+                size[1], size[0]
+            ))
+        }
+        other => other
+            .to_rle(height, width)
+            .err()
+            .map(|e| format!("cannot be read: {e}")),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The metrics of each task, from statistics of single samples.
 
+mod answers;
 mod boxes;
 mod classify;
+mod entities;
 mod generate;
 mod regions;
 mod speech;
@@ -115,6 +117,8 @@ pub fn collector(said: &Said<'_>, truth: &Truth) -> anyhow::Result<Box<dyn Colle
         (Said::Pair(..), Truth::Similarity(_)) => Box::<vectors::Pairs>::default(),
         (Said::One(Answer::Transcribe(_)), Truth::Speech(_)) => Box::<speech::Errors>::default(),
         (Said::One(Answer::Generate(_)), Truth::Tokens(_)) => Box::<generate::Shares>::default(),
+        (Said::One(Answer::Tag(_)), Truth::Entities(_)) => Box::<entities::Entities>::default(),
+        (Said::One(Answer::Answer(_)), Truth::Answers(_)) => Box::<answers::Answers>::default(),
         (Said::Likelihood(_), Truth::Itself) => Box::<generate::Perplexity>::default(),
         _ => return Err(strange(truth)),
     })
