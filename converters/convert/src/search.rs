@@ -12,7 +12,7 @@ use crate::arch::Graphs;
 use crate::bundle::Staging;
 use crate::clock::Clock;
 use crate::deviation::Answers;
-use crate::gate::{Gate, OUTPUTS};
+use crate::gate::{Gate, OUTPUTS, loss_of};
 use crate::judge::{Judge, Quality, Recorded};
 use crate::quantize::seen::tapped;
 use crate::quantize::{Prepared, Request, Seen, Way};
@@ -22,6 +22,10 @@ use crate::{Error, Options, Scheme};
 
 /// Recorded runs that outputs are compared on. Ways and layers differ by much more than runs do.
 const COMPARED_RUNS: usize = 8;
+
+/// Ways that are scored, until one passes: which outputs are nearer says nearly, but not quite, which
+/// answers are better.
+const SCORED_WAYS: usize = 3;
 
 /// Recorded runs that ranges are taken from.
 const CALIBRATED_RUNS: usize = 100;
@@ -112,67 +116,83 @@ impl<'a> Search<'a> {
         if ways.is_empty() {
             return Ok(Err(NEEDS_DATA.into()));
         }
-        let (way, error) = self.closest(scheme, ways, clock)?;
         let mut trials = Vec::new();
-        let rewritten = self.rewrite(&way, &Layers::new())?;
-        if let Err(why) = worth(&rewritten) {
-            return Ok(Err(why));
+        let mut best: Option<(Way, Candidate)> = None;
+        for (way, error) in self.nearest(scheme, ways, clock)? {
+            let rewritten = self.rewrite(&way, &Layers::new())?;
+            if let Err(why) = worth(&rewritten) {
+                return Ok(Err(why));
+            }
+            let mut candidate = self.measure(scheme, &way, rewritten, clock)?;
+            candidate.error = error;
+            let passes = self.passes(&candidate, &mut trials, 0);
+            if passes || candidate.quality.is_none() {
+                return Ok(Ok(Candidate {
+                    trials,
+                    ..candidate
+                }));
+            }
+            let loss = |candidate: &Candidate| candidate.quality.as_ref().map_or(f64::NAN, loss_of);
+            let better = |(_, known): &(Way, Candidate)| loss(&candidate) < loss(known);
+            if best.as_ref().is_none_or(better) {
+                best = Some((way, candidate));
+            }
         }
-        let layers = rewritten.layers.clone();
-        let mut first = self.measure(scheme, &way, rewritten, clock)?;
-        first.error = error;
-        let passes = self.passes(&first, &mut trials, 0);
-        let enough = passes || first.quality.is_none() || layers.len() < 2;
-        let best = match enough {
-            true => first,
-            false => match self.relieve(scheme, &way, &layers, &mut trials, clock)? {
-                Some(better) => better,
-                // Its evidence is what the gate speaks of.
-                None => {
-                    let all = self.rewrite(&way, &Layers::new())?;
-                    self.write(scheme, &way, all, first)?
-                }
-            },
+        let Some((way, candidate)) = best else {
+            return Ok(Err(NEEDS_DATA.into()));
+        };
+        let all = self.rewrite(&way, &Layers::new())?;
+        let relieved = match all.layers.len() {
+            ..2 => None,
+            _ => self.relieve(scheme, &way, &all.layers, &mut trials, clock)?,
+        };
+        let best = match relieved {
+            Some(better) => better,
+            // The evidence is what the gate speaks of.
+            None => self.write(scheme, &way, all, candidate)?,
         };
         Ok(Ok(Candidate { trials, ..best }))
     }
 
-    /// The way whose outputs are nearest to fp32's, and how far they are.
-    fn closest(
+    /// The ways whose outputs are nearest to fp32's, and how far they are, the nearest first.
+    fn nearest(
         &mut self,
         scheme: Scheme,
         ways: &[Way],
         clock: &mut Clock<'_>,
-    ) -> Result<(Way, Option<f64>), Error> {
-        let mut best: Option<(Way, Option<f64>)> = None;
+    ) -> Result<Vec<(Way, Option<f64>)>, Error> {
+        let far = |error: &Option<f64>| error.unwrap_or(f64::INFINITY);
+        let mut tried: Vec<(Way, Option<f64>)> = Vec::new();
         for (i, way) in ways.iter().enumerate() {
             clock.detail(format!("{scheme}, {way}"), i, ways.len());
-            let Some(error) = self.try_way(way)? else {
-                continue;
-            };
-            let nearer = match (&best, error) {
-                (None, _) => true,
-                (Some((_, Some(least))), Some(error)) => error < *least,
-                _ => false,
-            };
-            if nearer {
-                best = Some((way.clone(), error));
+            if let Some(error) = self.try_way(way)? {
+                tried.push((way.clone(), error));
             }
         }
-        // Where none is worth having, the first one says so.
-        let (mut way, mut least) = match best {
-            Some(best) => best,
-            None => (ways[0].clone(), None),
+        // A stable order: where nothing can be compared, the first one stays the first.
+        tried.sort_by(|a, b| far(&a.1).total_cmp(&far(&b.1)));
+        let Some((mut way, mut least)) = tried.first().cloned() else {
+            // None is worth having; the first one says so.
+            return Ok(ways
+                .first()
+                .map(|way| (way.clone(), None))
+                .into_iter()
+                .collect());
         };
         for refine in way.refinements() {
             let refined = way.refined(refine);
             clock.detail(format!("{scheme}, {refined}"), 0, 0);
-            let error = self.try_way(&refined)?.flatten();
-            if error.zip(least).is_some_and(|(error, least)| error < least) {
+            let Some(error) = self.try_way(&refined)? else {
+                continue;
+            };
+            tried.push((refined.clone(), error));
+            if far(&error) < far(&least) {
                 (way, least) = (refined, error);
             }
         }
-        Ok((way, least))
+        tried.sort_by(|a, b| far(&a.1).total_cmp(&far(&b.1)));
+        tried.truncate(SCORED_WAYS);
+        Ok(tried)
     }
 
     /// How far the outputs of a way are from fp32's, where that can be known; `None` where it is not

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use bevel_manifest::{Measured, Target, Variant};
-use bevel_onnx::DType;
+use bevel_onnx::{DType, Graph};
 
 use crate::arch::Graphs;
 use crate::convert::file_name;
@@ -54,6 +54,9 @@ impl Wanted {
         }
     }
 }
+
+/// How inputs with a key/value cache begin.
+const PAST: &str = "past_key_values";
 
 /// Operators of models that were quantised before they came here.
 const QUANTIZED: [&str; 12] = [
@@ -123,8 +126,12 @@ impl Scheme {
             });
         }
         let many = |part: usize| part > 0 && part * 3 > products + convolutions;
+        // A decoder waits for its weights, one token at a time.
+        let caches = |graph: &Graph| graph.inputs.iter().any(|i| i.name.starts_with(PAST));
+        let decodes = graphs.len() == 1 && graphs.values().any(caches);
         let schemes = [
             (many(products), Self::Int8),
+            (decodes, Self::Int8Weights),
             (many(convolutions), Self::Int8Static),
             (target.is_some_and(Target::calculates_halves), Self::Fp16),
         ];

@@ -34,6 +34,14 @@ pub fn told(kind: ErrorKind) -> anyhow::Error {
     fail(kind, "")
 }
 
+/// The same as an error for others to carry: its kind and its whole chain on one line.
+pub fn carried(error: anyhow::Error) -> Box<dyn std::error::Error + Send + Sync> {
+    Box::new(Failure {
+        kind: kind(&error),
+        text: chain(&error),
+    })
+}
+
 /// The kind of the first cause that has one.
 pub fn kind(error: &anyhow::Error) -> ErrorKind {
     // One that stands before its cause as context is none of the causes.
@@ -49,7 +57,9 @@ pub fn kind(error: &anyhow::Error) -> ErrorKind {
         }
         #[cfg(feature = "convert")]
         if let Some(e) = cause.downcast_ref::<bevel_convert::Error>() {
-            return Some(e.kind());
+            // What its judge met is the cause that counts.
+            let judged = matches!(e, bevel_convert::Error::Judge(_));
+            return (!judged).then(|| e.kind());
         }
         cause
             .downcast_ref::<bevel_manifest::Error>()
@@ -74,6 +84,13 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 
 /// Prints the chain on one line of standard error.
 pub fn print(error: &anyhow::Error) {
+    let line = chain(error);
+    if !line.is_empty() {
+        let _ = writeln!(std::io::stderr(), "error: {line}");
+    }
+}
+
+fn chain(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
         let text = cause.to_string();
@@ -84,7 +101,5 @@ pub fn print(error: &anyhow::Error) {
             line.push_str(&text);
         }
     }
-    if !line.is_empty() {
-        let _ = writeln!(std::io::stderr(), "error: {line}");
-    }
+    line
 }

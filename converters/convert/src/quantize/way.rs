@@ -102,7 +102,12 @@ impl Way {
     /// where it helps.
     pub fn refinements(&self) -> Vec<fn(&mut Static)> {
         match self {
-            Self::Static(_) => vec![|way| way.equalize = true, |way| way.correct_bias = true],
+            Self::Static(_) => vec![
+                |way| way.settings.stem_channels = 64,
+                |way| way.settings.stem_channels = 128,
+                |way| way.equalize = true,
+                |way| way.correct_bias = true,
+            ],
             _ => Vec::new(),
         }
     }
@@ -205,6 +210,10 @@ impl fmt::Display for Way {
                     (way.equalize, ", equalised"),
                     (way.correct_bias, ", biases corrected"),
                 ];
+                let stem = way.settings.stem_channels;
+                if stem != qdq::STEM_CHANNELS {
+                    write!(f, ", first layers to {stem} channels in float")?;
+                }
                 let mut more = more.iter().filter(|(is, _)| *is);
                 more.try_for_each(|(_, text)| f.write_str(text))
             }

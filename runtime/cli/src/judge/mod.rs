@@ -14,6 +14,7 @@ use bevel_convert::{BoxError, Judge, Quality, Recorded, See};
 use bevel_manifest::{Input, Manifest};
 
 use crate::eval::{Columns, Dataset, Scores};
+use crate::failure::carried;
 use crate::inputs::Kind;
 use crate::verify;
 
@@ -54,6 +55,44 @@ struct Calibration {
 
 impl Judge for Side {
     fn check(&mut self, bundle: &Path) -> Result<Option<String>, BoxError> {
+        self.try_check(bundle).map_err(carried)
+    }
+
+    fn record(&mut self, folder: &Path, manifest: &Manifest) -> Result<Option<Recorded>, BoxError> {
+        self.try_record(folder, manifest).map_err(carried)
+    }
+
+    fn replay(
+        &mut self,
+        role: &str,
+        graph: &Path,
+        runs: usize,
+        see: See<'_>,
+    ) -> Result<(), BoxError> {
+        self.try_replay(role, graph, runs, see).map_err(carried)
+    }
+
+    fn time(&mut self, role: &str, graphs: &[&Path]) -> Result<Vec<f64>, BoxError> {
+        self.try_time(role, graphs).map_err(carried)
+    }
+
+    fn score(
+        &mut self,
+        folder: &Path,
+        _: &Manifest,
+        variant: &str,
+    ) -> Result<Option<Quality>, BoxError> {
+        self.try_score(folder, variant).map_err(carried)
+    }
+
+    fn machine(&self) -> String {
+        let threads = Runtime::get().map_or(0, Runtime::threads);
+        format!("{}, {threads} threads", bevel::cpu::model_name())
+    }
+}
+
+impl Side {
+    fn try_check(&mut self, bundle: &Path) -> anyhow::Result<Option<String>> {
         let Some(recording) = &self.recording else {
             return Ok(None);
         };
@@ -64,7 +103,11 @@ impl Judge for Side {
         Ok(verify::breaches(&verified, tolerance))
     }
 
-    fn record(&mut self, folder: &Path, manifest: &Manifest) -> Result<Option<Recorded>, BoxError> {
+    fn try_record(
+        &mut self,
+        folder: &Path,
+        manifest: &Manifest,
+    ) -> anyhow::Result<Option<Recorded>> {
         let bundle = Bundle::load(folder)?;
         if let Some(path) = &self.eval {
             let dataset = Dataset::open(path, &bundle, &self.columns)?;
@@ -104,13 +147,13 @@ impl Judge for Side {
         Ok(Some(recorded))
     }
 
-    fn replay(
+    fn try_replay(
         &mut self,
         role: &str,
         graph: &Path,
         runs: usize,
         see: See<'_>,
-    ) -> Result<(), BoxError> {
+    ) -> anyhow::Result<()> {
         let mut session = Session::load(graph, &Devices::default())?;
         for (i, inputs) in self.runs(role).iter().take(runs).enumerate() {
             for (name, tensor) in session.run_tensors(inputs)? {
@@ -122,7 +165,7 @@ impl Judge for Side {
         Ok(())
     }
 
-    fn time(&mut self, role: &str, graphs: &[&Path]) -> Result<Vec<f64>, BoxError> {
+    fn try_time(&mut self, role: &str, graphs: &[&Path]) -> anyhow::Result<Vec<f64>> {
         let mut sessions = Vec::new();
         for graph in graphs {
             sessions.push(Session::load(graph, &Devices::default())?);
@@ -150,12 +193,7 @@ impl Judge for Side {
         Ok(times.into_iter().map(median_ms).collect())
     }
 
-    fn score(
-        &mut self,
-        folder: &Path,
-        _: &Manifest,
-        variant: &str,
-    ) -> Result<Option<Quality>, BoxError> {
+    fn try_score(&mut self, folder: &Path, variant: &str) -> anyhow::Result<Option<Quality>> {
         let bundle = Bundle::load(folder)?;
         if let Some((dataset, reference)) = &self.labelled {
             return Ok(Some(quality::on_labels(
@@ -173,11 +211,6 @@ impl Judge for Side {
             // The search compares outputs by itself.
             _ => Ok(None),
         }
-    }
-
-    fn machine(&self) -> String {
-        let threads = Runtime::get().map_or(0, Runtime::threads);
-        format!("{}, {threads} threads", bevel::cpu::model_name())
     }
 }
 
