@@ -17,7 +17,10 @@ show "$bevel" convert all-minilm-l6-v2 -o "$bundles/all-minilm-l6-v2.bevel"
 show "$bevel" run "$bundles/all-minilm-l6-v2.bevel" "Good morning" "Guten Morgen" "The bridge is closed"
 
 step "a picture classifier: PyTorch checkpoint to bundle to labels"
-show "$bevel" convert efficientnet-lite0 -o "$bundles/efficientnet-lite0.bevel"
+# With pictures to calibrate with it is quantised, too.
+calibrate=()
+[ -d "$data/vision/calibration" ] && calibrate=(--calibrate "$data/vision/calibration" --eval "$data/vision/imagenet-sample")
+show "$bevel" convert efficientnet-lite0 -o "$bundles/efficientnet-lite0.bevel" "${calibrate[@]}"
 photo=$(ls "$data"/vision/imagenet-sample/*.jpg 2>/dev/null | head -n 1)
 if [ -n "$photo" ]; then
     show "$bevel" run "$bundles/efficientnet-lite0.bevel" "$photo" --top-k 3
