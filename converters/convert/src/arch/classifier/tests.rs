@@ -323,6 +323,11 @@ fn what_weights_do_not_show_is_asked_for() {
             set(&[("heads", "2")]),
             "7 positions",
         ),
+        (
+            vit(),
+            set(&[("heads", "2"), ("image_size", "64")]),
+            "`image_size` is 64, but the positions are those of 8 pixels",
+        ),
     ];
     let dir = tempfile::tempdir().unwrap();
     for (shapes, options, says) in cases {

@@ -93,8 +93,9 @@ impl Vit {
         };
         vit.heads = vit.count_heads(source)?;
         if source.model_type().is_some() {
-            vit.configure(&Settings::read(source, NAME)?, source)?;
+            vit.configure(&Settings::read(source, NAME)?)?;
         }
+        vit.side = vit.picture_side(source)?;
         Ok(vit)
     }
 
@@ -126,21 +127,29 @@ impl Vit {
     }
 
     /// What `config.json` of transformers says beyond the weights.
-    fn configure(&mut self, settings: &Settings<'_>, source: &Source) -> Result<(), Error> {
+    fn configure(&mut self, settings: &Settings<'_>) -> Result<(), Error> {
         self.norm_epsilon = settings.number("layer_norm_eps", 1e-12)? as f32;
         self.activation = settings.activation("hidden_act", Activation::Gelu)?;
         self.pooler = settings.activation("pooler_act", Activation::Tanh)?;
-        // A side may be longer than its patches.
-        if let Some(side) = image::configured_side(source)? {
-            if side / self.patch != self.side / self.patch {
-                return Err(settings.wrong(format!(
-                    "`image_size` is {side}, but the positions are those of {} pixels",
-                    self.side
-                )));
-            }
-            self.side = side;
-        }
         Ok(())
+    }
+
+    /// What the user says, else `config.json`, else as the positions have it. It may be longer than its
+    /// patches.
+    fn picture_side(&self, source: &Source) -> Result<usize, Error> {
+        let said = match source.set.size("image_size")? {
+            Some(side) => Some(side),
+            None => image::configured_side(source)?,
+        };
+        let side = said.unwrap_or(self.side);
+        if side / self.patch != self.side / self.patch {
+            return Err(Error::Request(format!(
+                "`image_size` is {side}, but the positions are those of {} pixels; correct it in \
+                 config.json or with --set",
+                self.side
+            )));
+        }
+        Ok(side)
     }
 
     /// How pictures are prepared: as the image processor says that lies beside the weights, else as
