@@ -265,14 +265,11 @@ impl Net<'_> {
     }
 
     /// A `ConvTranspose2d` whose kernel is as wide as its stride, so that nothing overlaps: each pixel
-    /// becomes a square.
-    pub fn spread2d(&mut self, x: &Map, name: &str) -> Result<Map, Error> {
+    /// becomes a square of `side` pixels.
+    pub fn spread2d(&mut self, x: &Map, name: &str, side: usize) -> Result<Map, Error> {
         let weight = format!("{name}.weight");
         let shape = self.weights.shape(&weight).unwrap_or_default();
-        let (outputs, side) = match shape {
-            &[_, outputs, side, _] => (outputs, side),
-            _ => (0, 0),
-        };
+        let outputs = shape.get(1).copied().unwrap_or(0);
         let weight = self
             .weights
             .take(&weight, &[x.channels, outputs, side, side])?;

@@ -99,6 +99,11 @@ fn build(family: &'static str, source: &Source, options: &Options) -> Result<Bui
     let plan = Plan::read(source, family, &weights, old)?;
     let (graph, classes) = network(&weights, &plan, masked)?;
     let unused = weights.finish(|name| name.ends_with(".num_batches_tracked"))?;
+    if task == Task::Tensors {
+        let mut built = Built::tensors(model(graph), unused);
+        built.notes = plan.notes;
+        return Ok(built);
+    }
 
     let detect = DetectSpec {
         head: BoxHead::Boxes,
@@ -125,9 +130,6 @@ fn build(family: &'static str, source: &Source, options: &Options) -> Result<Bui
         mean: [0.0; 3],
         std: [1.0; 3],
     };
-    if task == Task::Tensors {
-        return Ok(Built::tensors(model(graph), unused));
-    }
     let name = options.labels_name();
     let names = match options.labels_path()? {
         Some(path) => labels::from_file_behind(&path, name, classes, BACKGROUND)?,

@@ -76,7 +76,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     let channels = settings::channels(&whole);
     let weights = Weights::new(&source.checkpoint, NAME);
     let (graph, answer) = network(&weights, &layers, channels, size)?;
-    let unused = weights.finish(|name| needless(name, &answer))?;
+    let unused = weights.finish(|name| needless(name, &last.name, &answer))?;
 
     let natural = match &answer {
         Answer::Classes(_) => Task::Classify,
@@ -156,22 +156,34 @@ fn boxes(found: &Found, labels: &str) -> Decode {
     }
 }
 
-/// Tensors that matter in training alone: of the branch that is not asked, and of losses.
-fn needless(name: &str, answer: &Answer) -> bool {
+/// Parts of heads of boxes of which there is one for each branch.
+const BRANCH: [&str; 4] = ["cv2", "cv3", "cv4", "cv4_kpts"];
+
+/// Parts that losses need, and the bins of distances, which are counted already.
+const TRAINING: [&str; 5] = [
+    "cv4_sigma",
+    "dfl",
+    "flow_model",
+    "one2one_cv4_sigma",
+    "semseg",
+];
+
+/// Tensors that matter in training alone: of the branch of `head` that is not asked, and of losses.
+fn needless(name: &str, head: &str, answer: &Answer) -> bool {
     let single = matches!(answer, Answer::Boxes(Found { single: true, .. }));
-    let part = |part: &str| name.split('.').any(|p| p == part);
-    let branch = match single {
-        true => ["cv2", "cv3", "cv4", "cv4_kpts", "cv4_sigma"].map(|key| key.to_owned()),
-        false => ["cv2", "cv3", "cv4", "cv4_kpts", "cv4_sigma"].map(|key| format!("one2one_{key}")),
+    let inside = name
+        .strip_prefix(head)
+        .and_then(|rest| rest.strip_prefix('.'));
+    let parts = || inside.into_iter().flat_map(|inside| inside.split('.'));
+    let first = parts().next().unwrap_or_default();
+    let other = match (single, first.strip_prefix("one2one_")) {
+        (true, None) => Some(first),
+        (false, one) => one,
+        (true, Some(_)) => None,
     };
-    // Blocks have a `cv2`, too: the head's is the third part of the name.
-    let third = name.split('.').nth(2).unwrap_or_default();
     name.ends_with(".num_batches_tracked")
-        || branch.iter().any(|key| third == key)
-        || third.ends_with("cv4_sigma")
-        || part("flow_model")
-        || part("semseg")
-        || part("dfl")
+        || other.is_some_and(|part| BRANCH.contains(&part))
+        || parts().any(|part| TRAINING.contains(&part))
 }
 
 /// The graph for pictures of a height and width.

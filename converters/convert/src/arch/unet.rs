@@ -164,7 +164,7 @@ fn network(weights: &Weights<'_>, names: &Names) -> Result<(Graph, [usize; 2]), 
         net.graph.set_scope(&up);
         let learned = weights.contains(&format!("{up}.weight")) || !names.may_interpolate();
         let finer = match learned {
-            true => net.spread2d(&x, &up)?,
+            true => net.spread2d(&x, &up, 2)?,
             false => net.stretch(&x),
         };
         let Some(beside) = levels.pop() else { break };

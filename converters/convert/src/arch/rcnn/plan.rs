@@ -11,6 +11,8 @@ use crate::{Error, arch::rcnn::pyramid};
 
 /// Arguments of `FasterRCNN` and its parts.
 pub(super) struct Plan {
+    /// Faster or Mask R-CNN, for errors.
+    pub family: &'static str,
     /// The shorter and the longer side of the scaled picture, in pixels.
     pub min_size: f64,
     pub max_size: f64,
@@ -120,6 +122,7 @@ impl Plan {
         let [mean, std] = IMAGENET;
         let divisor = |n: f32| n.is_finite() && n != 0.0;
         Ok(Self {
+            family,
             min_size: size("min_size")?,
             max_size: size("max_size")?,
             mean: reader.numbers("image_mean", mean, f32::is_finite)?,

@@ -113,6 +113,15 @@ fn level(
     let x = pyramid::convs(net, map, "rpn.head.conv")?;
     let logits = net.conv2d(&x, "rpn.head.cls_logits", Conv2d::PLAIN)?;
     let deltas = net.conv2d(&x, "rpn.head.bbox_pred", Conv2d::PLAIN)?;
+    let (anchors, rows) = (logits.channels, deltas.channels);
+    // 0 while a weight is missing.
+    if anchors != 0 && rows != 0 && rows != 4 * anchors {
+        return Err(Error::Unsupported {
+            family: plan.family,
+            what: format!("`rpn.head.bbox_pred` with {rows} outputs for {anchors} anchors"),
+            next: "four of each anchor are".into(),
+        });
+    }
     let (flat, rows) = (net.i64s(&[-1]), net.i64s(&[-1, 4]));
     let most = net.i64s(&[plan.before as i64]);
     let graph = &mut net.graph;

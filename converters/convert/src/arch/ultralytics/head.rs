@@ -165,7 +165,7 @@ pub(super) fn boxes(
             Some(flattened(b, &masks, &[count], &anchors))
         }
         Extra::Keypoints(count, dims) => {
-            Some(keypoints(b, m, single, planes, [count, dims], &anchors)?)
+            Some(keypoints(b, m, &branch, planes, [count, dims], &anchors)?)
         }
     };
 
@@ -325,18 +325,17 @@ fn angles(
 fn keypoints(
     b: &mut Builder<'_>,
     m: &Module<'_>,
-    single: bool,
+    branch: &dyn Fn(&str) -> String,
     planes: &[Plane],
     [count, dims]: [usize; 2],
     anchors: &Anchors,
 ) -> Result<String, Error> {
-    let prefix = if single { "one2one_" } else { "" };
     let newer = m.kind() == "Pose26";
     // Distances from the anchor in strides: YOLOv8's are half of that, from its cell's corner.
     let (factor, shift) = if newer { (1.0, 0.0) } else { (2.0, -0.5) };
-    let trunks = m.part(&format!("{prefix}cv4"))?.list()?;
+    let trunks = m.part(&branch("cv4"))?.list()?;
     let heads = match newer {
-        true => m.part(&format!("{prefix}cv4_kpts"))?.list()?,
+        true => m.part(&branch("cv4_kpts"))?.list()?,
         false => Vec::new(),
     };
     if trunks.len() != planes.len() || newer && heads.len() != planes.len() {
