@@ -464,3 +464,6 @@ fn absorb(
 fn pair(n: usize) -> Attribute {
     [n as i64; 2].into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,13 +27,14 @@ use bevel_manifest::{
 use bevel_onnx::Graph;
 
 use self::builder::{Builder, Plane};
-use self::head::{Extra, Found};
+pub(super) use self::head::{Extra, Found};
 use self::module::Module;
+pub(super) use self::settings::{cropped, letterboxed};
 use super::layers::Net;
 use super::{Built, Family, model};
 use crate::source::Source;
 use crate::weights::Weights;
-use crate::{Error, Options};
+use crate::{Error, Options, labels};
 
 pub(super) const FAMILY: Family = Family {
     name: NAME,
@@ -43,9 +44,6 @@ pub(super) const FAMILY: Family = Family {
 };
 
 const NAME: &str = "ultralytics";
-
-/// How many labels are answered.
-const TOP_K: usize = 5;
 
 /// The pickled module, where it is one of ultralytics.
 fn whole(source: &Source) -> Option<Module<'_>> {
@@ -80,21 +78,9 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
 
     let natural = match &answer {
         Answer::Classes(_) => Task::Classify,
-        Answer::Boxes(found) => match found.extra {
-            Extra::None => Task::Detect,
-            Extra::Masks(_) => Task::Segment,
-            Extra::Keypoints(..) => Task::Pose,
-            Extra::Angle => Task::Obb,
-        },
+        Answer::Boxes(found) => found.extra.task(),
     };
-    let task = options.wanted_task().unwrap_or(natural);
-    if task != natural && task != Task::Tensors {
-        return Err(Error::Task {
-            family: NAME,
-            task,
-            known: format!("{natural}, tensors"),
-        });
-    }
+    let task = options.task_of(NAME, &[natural, Task::Tensors])?;
     if task == Task::Tensors || channels != 3 {
         let mut built = Built::tensors(model(graph), unused);
         if task != Task::Tensors {
@@ -109,14 +95,14 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
             let classify = ClassifySpec {
                 labels: Some(labels.name.clone()),
                 activation: Activation::Softmax,
-                top_k: classes.min(TOP_K),
+                top_k: classes.min(labels::TOP_K),
             };
-            (settings::cropped(size), labels, Decode::Classify(classify))
+            (cropped(size), labels, Decode::Classify(classify))
         }
         Answer::Boxes(found) => {
             let labels = settings::labels(&whole, found.classes, options)?;
             let decode = boxes(&found, &labels.name);
-            (settings::letterboxed(size), labels, decode)
+            (letterboxed(size), labels, decode)
         }
     };
     Ok(Built {
@@ -131,7 +117,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
 }
 
 /// The thresholds are those of ultralytics' `predict`.
-fn boxes(found: &Found, labels: &str) -> Decode {
+pub(super) fn boxes(found: &Found, labels: &str) -> Decode {
     let detect = DetectSpec {
         head: BoxHead::Yolo,
         labels: labels.into(),
@@ -232,4 +218,46 @@ fn network(
     }
     // There is a last layer, as the caller has seen.
     Ok((b.net.graph, Answer::Classes(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_parts_of_the_head_may_be_left() {
+        let boxes = |single| {
+            Answer::Boxes(Found {
+                classes: 2,
+                extra: Extra::None,
+                single,
+            })
+        };
+        struct Case {
+            name: &'static str,
+            /// Where a thing gets one box, and where it gets many.
+            needless: [bool; 2],
+        }
+        let cases = [
+            ("model.22.cv2.0.0.conv.weight", [true, false]),
+            ("model.22.cv4_kpts.0.weight", [true, false]),
+            ("model.22.one2one_cv2.0.0.conv.weight", [false, true]),
+            ("model.22.one2one_cv4_kpts.0.weight", [false, true]),
+            ("model.22.one2one_cv4_sigma.0.weight", [true, true]),
+            ("model.22.flow_model.net.0.weight", [true, true]),
+            ("model.22.proto.semseg.0.conv.weight", [true, true]),
+            ("model.22.dfl.conv.weight", [true, true]),
+            ("model.2.bn.num_batches_tracked", [true, true]),
+            // Of a block, and of a head with a longer number.
+            ("model.2.cv2.conv.weight", [false, false]),
+            ("model.2.dfl.conv.weight", [false, false]),
+            ("model.222.cv2.0.0.conv.weight", [false, false]),
+            ("model.22.proto.cv2.conv.weight", [false, false]),
+        ]
+        .map(|(name, needless)| Case { name, needless });
+        for case in cases {
+            let found = [true, false].map(|single| needless(case.name, "model.22", &boxes(single)));
+            assert_eq!(found, case.needless, "{}", case.name);
+        }
+    }
 }

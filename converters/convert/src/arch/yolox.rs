@@ -47,14 +47,7 @@ const POOLS: [usize; 3] = [5, 9, 13];
 const BLOCKS: usize = 256;
 
 fn build(source: &Source, options: &Options) -> Result<Built, Error> {
-    let task = options.wanted_task().unwrap_or(Task::Detect);
-    if !matches!(task, Task::Detect | Task::Tensors) {
-        return Err(Error::Task {
-            family: NAME,
-            task,
-            known: "detect, tensors".into(),
-        });
-    }
+    let task = options.task_of(NAME, &[Task::Detect, Task::Tensors])?;
     let weights = Weights::new(&source.checkpoint, NAME);
     let size = image_size(source, &weights)?;
     let (graph, classes) = network(&weights, size)?;
@@ -63,10 +56,9 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         return Ok(Built::tensors(model(graph), unused));
     }
 
-    let file = options.labels_name();
-    let labels = match options.labels_path()? {
-        Some(path) => labels::from_file(&path, file, classes)?,
-        None => labels::numbers(classes, file)?,
+    let labels = match labels::find(source, options, classes)? {
+        Some(file) => file,
+        None => labels::numbers(classes, options.labels_name())?,
     };
     let [h, w] = size;
     let image = ImageInput {
@@ -362,3 +354,6 @@ fn stacked(first: Filter, second: Filter) -> Filter {
         bias: Some([bias(&first), bias(&second)].concat()),
     }
 }
+
+#[cfg(test)]
+mod tests;

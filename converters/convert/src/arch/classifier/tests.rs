@@ -316,6 +316,11 @@ fn what_weights_do_not_show_is_asked_for() {
             set(&[]),
             "between `features.4` and `features.9`",
         ),
+        (
+            with(vgg(), "features.18446744073709551615.weight", &[6, 6, 3, 3]),
+            set(&[]),
+            "does not use: `features.18446744073709551615.weight`",
+        ),
         (vit(), set(&[]), "--set heads"),
         (vit(), set(&[("heads", "3")]), "do not divide"),
         (

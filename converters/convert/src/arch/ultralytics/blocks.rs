@@ -10,9 +10,6 @@ use crate::Error;
 use crate::arch::layers::{Activation, Net};
 use crate::arch::map::{Filter, Pool};
 
-/// Cells of a map along an axis beyond which a model is broken.
-const MAX_SIDE: usize = 1 << 16;
-
 /// Poolings of one block beyond which a model is broken; 3 are usual.
 const MAX_POOLS: usize = 64;
 
@@ -98,21 +95,11 @@ fn upsample(b: &mut Builder<'_>, m: &Module<'_>, x: &Plane) -> Result<Plane, Err
         return Err(m.wrong("that is not of whole pixels"));
     };
     let times = times as usize;
-    let size = enlarged(m, x, times)?;
     b.net.graph.set_scope(&m.name);
     Ok(Plane {
         map: b.net.enlarged(&x.map, times),
-        size,
+        size: x.size.map(|n| n.saturating_mul(times)),
     })
-}
-
-/// Height and width of a map when each pixel has become `times` along each axis.
-fn enlarged(m: &Module<'_>, x: &Plane, times: usize) -> Result<[usize; 2], Error> {
-    let size = x.size.map(|n| n.saturating_mul(times));
-    match size.iter().all(|side| *side <= MAX_SIDE) {
-        true => Ok(size),
-        false => Err(m.wrong(&format!("that makes a map with a side above {MAX_SIDE}"))),
-    }
 }
 
 fn one_then_two(b: &mut Builder<'_>, m: &Module<'_>, x: &Plane) -> Result<Plane, Error> {
@@ -305,11 +292,10 @@ fn patches(b: &mut Builder<'_>, m: &Module<'_>, x: &Plane) -> Result<Plane, Erro
     if kernel != stride || m.square("padding")? != 0 || m.size_or("groups", 1)? != 1 {
         return Err(m.wrong("whose patches overlap"));
     }
-    let size = enlarged(m, x, stride)?;
     b.net.graph.set_scope(&m.name);
     Ok(Plane {
         map: b.net.spread2d(&x.map, &m.name, stride)?,
-        size,
+        size: x.size.map(|n| n.saturating_mul(stride)),
     })
 }
 

@@ -7,6 +7,7 @@ use crate::arch::image;
 use crate::arch::layers::Activation;
 use crate::arch::settings::Settings;
 use crate::arch::torchvision::{HALVES, Preset};
+use crate::set::MAX_SIDE;
 use crate::source::Source;
 use crate::weights::Weights;
 
@@ -64,7 +65,8 @@ impl Vit {
         let distilled = has(format!("{prefix}embeddings.distillation_token"));
         let patches = tokens.saturating_sub(1 + usize::from(distilled));
         let grid = patches.isqrt();
-        if grid * grid != patches || !(1..=MAX_SIDE).contains(&patch) || grid > MAX_SIDE {
+        let sized = (1..=MAX_SIDE).contains(&patch) && grid <= MAX_SIDE / patch;
+        if grid * grid != patches || !sized {
             return Err(Error::Unsupported {
                 family: NAME,
                 what: format!("a table of {tokens} positions for patches of {patch} pixels"),
@@ -174,6 +176,3 @@ impl Vit {
         image::input(source, Some(self.side), usual)
     }
 }
-
-/// Beyond this a length in pixels or patches is a mistake.
-const MAX_SIDE: usize = 4096;
