@@ -100,7 +100,8 @@ fn build(family: &'static str, source: &Source, options: &Options) -> Result<Bui
         head: BoxHead::Boxes,
         labels: options.labels_name().into(),
         min_score: plan.score as f32,
-        iou: plan.iou as f32,
+        // The graph has chosen already.
+        iou: 1.0,
         max_boxes: plan.detections,
     };
     let decode = match masked {
