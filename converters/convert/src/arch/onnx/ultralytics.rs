@@ -19,6 +19,7 @@ use serde_json::Value;
 use super::{Job, fixed, literal};
 use crate::arch::BundleFile;
 use crate::arch::ultralytics::{Extra, Found, boxes, cropped, letterboxed};
+use crate::set::MAX_SIDE;
 use crate::source::Source;
 use crate::{Error, Options, labels};
 
@@ -40,18 +41,21 @@ pub(super) fn job(
         what: format!("its metadata {what}; export it again with a current Ultralytics"),
     };
     let size = literal::parse(size).and_then(|size| match size.as_array()?.as_slice() {
-        [height, width] => Some((height.as_u64()?, width.as_u64()?)),
+        [height, width] => Some([height.as_u64()?, width.as_u64()?]),
         _ => None,
     });
-    let Some((height, width)) = size else {
+    let Some(size) = size else {
         return Err(wrong("gives no `imgsz` of two numbers"));
     };
     let Some(names) = class_names(names) else {
         return Err(wrong("gives no `names` of all classes"));
     };
-    // As many pixels as a manifest can say.
-    let size = [height, width].map(|side| u32::try_from(side).map(|side| side as usize));
-    let [Ok(height), Ok(width)] = size else {
+    let side = |side: u64| {
+        usize::try_from(side)
+            .ok()
+            .filter(|n| (1..=MAX_SIDE).contains(n))
+    };
+    let [Some(height), Some(width)] = size.map(side) else {
         return Err(wrong("gives an `imgsz` that no picture has"));
     };
     let size = [height, width];
