@@ -186,3 +186,6 @@ fn network(weights: &Weights<'_>, plan: &Plan, masked: bool) -> Result<(Graph, u
     }
     Ok((net.graph, found.classes))
 }
+
+#[cfg(test)]
+mod tests;

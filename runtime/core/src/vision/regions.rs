@@ -178,26 +178,23 @@ pub(super) fn taps(
     pixels.map(tap).collect()
 }
 
-impl SegmentRegions {
+impl Maps<'_> {
+    /// The pixels of each class in a picture of height and width `size`, which sits among the cells as
+    /// `fit` says: each pixel has the class of its largest logit, or every class
+    /// whose logit is above `least`.
     /// Column by column, as masks are written.
-    fn regions(&self, maps: &Maps<'_>, fit: &Fit, [height, width]: [u32; 2]) -> Regions {
-        let [rows, columns] = maps.size;
+    fn masks(&self, fit: &Fit, [height, width]: [u32; 2], least: Option<f32>) -> Vec<Rle> {
+        let [rows, columns] = self.size;
         let [right, bottom] = [columns, rows].map(|cells| [0.0, (cells - 1) as f32]);
         let across = taps(0..width, right, fit.scale[0], fit.offset[0]);
         let down = taps(0..height, bottom, fit.scale[1], fit.offset[1]);
-        let one_is_right = self.spec.activation == Activation::Softmax;
-        // Logits are compared, so that no score has to be computed.
-        let least = match self.spec.activation {
-            Activation::None => self.spec.min_mask,
-            _ => logit(self.spec.min_mask),
-        };
-        let mut masks = vec![Rle::new(height, width); maps.classes];
+        let mut masks = vec![Rle::new(height, width); self.classes];
         let mut best = vec![(0usize, f32::NEG_INFINITY); down.len()];
         let mut blended = vec![0.0; rows];
-        let mut column_begin = 0;
+        let mut from = 0;
         for (left, right, share) in across {
             best.fill((0, f32::NEG_INFINITY));
-            let planes = maps.values.chunks_exact(rows * columns);
+            let planes = self.values.chunks_exact(rows * columns);
             for ((class, plane), mask) in planes.enumerate().zip(&mut masks) {
                 for (out, line) in blended.iter_mut().zip(plane.chunks_exact(columns)) {
                     *out = line[left] * (1.0 - share) + line[right] * share;
@@ -205,7 +202,7 @@ impl SegmentRegions {
                 let logits = down.iter().map(|(above, below, share)| {
                     blended[*above] * (1.0 - share) + blended[*below] * share
                 });
-                if !one_is_right {
+                if let Some(least) = least {
                     mask.column(0, logits.map(|logit| logit > least));
                     continue;
                 }
@@ -215,16 +212,29 @@ impl SegmentRegions {
                     }
                 }
             }
-            if one_is_right {
-                let mut from = column_begin;
-                for run in best.chunk_by(|a, b| a.0 == b.0) {
-                    let pixels = run.len() as u64;
-                    masks[run[0].0].mark(from, pixels);
-                    from += pixels;
-                }
+            if least.is_some() {
+                continue;
             }
-            column_begin += u64::from(height);
+            for run in best.chunk_by(|a, b| a.0 == b.0) {
+                let pixels = run.len() as u64;
+                masks[run[0].0].mark(from, pixels);
+                from += pixels;
+            }
         }
+        masks
+    }
+}
+
+impl SegmentRegions {
+    fn regions(&self, maps: &Maps<'_>, fit: &Fit, [height, width]: [u32; 2]) -> Regions {
+        let one_is_right = self.spec.activation == Activation::Softmax;
+        // Logits are compared, so that no score has to be computed.
+        let least = match self.spec.activation {
+            Activation::Softmax => None,
+            Activation::None => Some(self.spec.min_mask),
+            _ => Some(logit(self.spec.min_mask)),
+        };
+        let masks = maps.masks(fit, [height, width], least);
         let pixels = (f64::from(height) * f64::from(width)).max(1.0);
         let region = |(index, rle): (usize, Rle)| {
             if rle.area() == 0 {
@@ -247,6 +257,47 @@ impl SegmentRegions {
             classes,
             one_is_right,
             mask: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_have_the_best_class_or_all_above_a_limit() {
+        // 2×3 cells, a pixel each.
+        let values = [
+            [3.0, 0.0, 0.0, 3.0, 3.0, -1.0],
+            [1.0, 5.0, 5.0, 1.0, 1.0, -1.0],
+            [-1.0; 6],
+            [0.0, 0.0, 0.0, 0.0, 4.0, 7.0],
+        ];
+        let maps = Maps {
+            values: &values.concat(),
+            classes: 4,
+            size: [2, 3],
+        };
+        let fit = Fit {
+            scale: [1.0; 2],
+            offset: [0.0; 2],
+        };
+        // Runs down the columns.
+        type Runs = &'static [(u64, u64)];
+        let cases: [(Option<f32>, [Runs; 4]); 2] = [
+            (None, [&[(0, 2)], &[(2, 1), (4, 1)], &[], &[(3, 1), (5, 1)]]),
+            (
+                Some(0.5),
+                [&[(0, 2), (3, 1)], &[(0, 5)], &[], &[(3, 1), (5, 1)]],
+            ),
+        ];
+        for (least, expected) in cases {
+            let masks = maps.masks(&fit, [2, 3], least);
+            for (class, (mask, expected)) in masks.iter().zip(expected).enumerate() {
+                let runs: Vec<_> = mask.inside().collect();
+                assert_eq!(runs, expected, "class {class}, {least:?}");
+            }
         }
     }
 }
