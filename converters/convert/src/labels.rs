@@ -4,9 +4,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::Error;
 use crate::arch::{BundleFile, Content};
 use crate::source::Source;
+use crate::{Error, Options};
+
+/// How many labels a classifier answers unless it is told otherwise.
+pub(crate) const TOP_K: usize = 5;
 
 /// Keys of `config.json` under which people list labels.
 const LISTS: [&str; 3] = ["labels", "classes", "names"];
@@ -44,6 +47,23 @@ pub(crate) fn of_config(source: &Source, classes: usize) -> Result<Option<Vec<St
             ),
         }),
     }
+}
+
+/// The label file of a bundle: what the user gave, else what `config.json` says, if either does.
+///
+/// # Errors
+/// [`Error::SideFile`] when they are not one for each class.
+pub(crate) fn find(
+    source: &Source,
+    options: &Options,
+    classes: usize,
+) -> Result<Option<BundleFile>, Error> {
+    let name = options.labels_name();
+    if let Some(path) = options.labels_path()? {
+        return from_file(&path, name, classes).map(Some);
+    }
+    let names = of_config(source, classes)?;
+    names.map(|names| from_names(&names, name)).transpose()
 }
 
 /// A file that the user gave, which must have one line for each class.

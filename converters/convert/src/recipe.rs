@@ -17,6 +17,24 @@ impl Options {
         self.task.or(self.recipe.as_ref().map(|recipe| recipe.task))
     }
 
+    /// What a family is to do: what was asked for, else the first of those that it can.
+    ///
+    /// # Errors
+    /// [`Error::Task`] for what it cannot do.
+    pub(crate) fn task_of(&self, family: &'static str, known: &[Task]) -> Result<Task, Error> {
+        let usual = known.first().copied().unwrap_or(Task::Tensors);
+        let task = self.wanted_task().unwrap_or(usual);
+        if known.contains(&task) {
+            return Ok(task);
+        }
+        let names: Vec<_> = known.iter().map(Task::to_string).collect();
+        Err(Error::Task {
+            family,
+            task,
+            known: names.join(", "),
+        })
+    }
+
     /// What the label file is called in the bundle.
     pub(crate) fn labels_name(&self) -> &str {
         let recipe = self.recipe.as_ref();

@@ -109,10 +109,10 @@ fn weights_in(folder: &Path) -> Result<PathBuf, Error> {
         return Ok(file);
     }
     let entries = std::fs::read_dir(folder).map_err(|e| Error::read(folder, e))?;
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.is_file() && !path.ends_with(RECORDING))
-        .collect();
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let paths: Result<Vec<PathBuf>, _> = paths.collect();
+    let mut files = paths.map_err(|e| Error::read(folder, e))?;
+    files.retain(|path| path.is_file() && !path.ends_with(RECORDING));
     files.sort();
     let of = |endings: &[&str]| -> Vec<&PathBuf> {
         let ends = |path: &&PathBuf| {

@@ -117,8 +117,8 @@ impl Model {
     /// With the tokenizer and the settings of generation, as far as they lie beside the weights.
     pub fn bundle(mut self, source: &Source, options: &Options) -> Result<Built, Error> {
         let tokenizer = text::tokenizer(source, self.vocab)?;
-        let (job, asked) = (Task::Generate, options.wanted_task());
-        let task = text::task(self.family, source, job, asked, tokenizer.is_some())?;
+        let job = Task::Generate;
+        let task = text::task(self.family, source, job, options, tokenizer.is_some())?;
         if tokenizer.is_none() {
             self.notes.push(text::without_tokenizer());
         }

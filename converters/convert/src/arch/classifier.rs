@@ -25,9 +25,6 @@ use crate::source::Source;
 use crate::weights::Unused;
 use crate::{Error, Options, labels};
 
-/// How many labels are answered.
-const TOP_K: usize = 5;
-
 /// How many classes ImageNet has. Others may have as many, so its names are not taken for granted.
 const IMAGENET_CLASSES: usize = 1000;
 
@@ -74,15 +71,7 @@ impl<'a> Classifier<'a> {
             true => &[Task::Classify, Task::Embed, Task::Tensors][..],
             false => &[Task::Embed, Task::Tensors],
         };
-        let task = options.wanted_task().unwrap_or(known[0]);
-        if !known.contains(&task) {
-            let names: Vec<_> = known.iter().map(Task::to_string).collect();
-            return Err(Error::Task {
-                family,
-                task,
-                known: names.join(", "),
-            });
-        }
+        let task = options.task_of(family, known)?;
         let given = source.set.size("image_size")?.is_some();
         let said = source.model_type().is_none() && image::configured_side(source)?.is_some();
         let config = source.config.as_ref();
@@ -216,14 +205,7 @@ impl<'a> Classifier<'a> {
             });
             return Ok(built);
         }
-        let name = self.options.labels_name();
-        let labels = match self.options.labels_path()? {
-            Some(path) => Some(labels::from_file(&path, name, classes)?),
-            None => match labels::of_config(self.source, classes)? {
-                Some(names) => Some(labels::from_names(&names, name)?),
-                None => None,
-            },
-        };
+        let labels = labels::find(self.source, self.options, classes)?;
         if labels.is_none() {
             let imagenet = match classes {
                 IMAGENET_CLASSES => {
@@ -241,7 +223,7 @@ impl<'a> Classifier<'a> {
                 1 => Score::Sigmoid,
                 _ => Score::Softmax,
             },
-            top_k: classes.min(TOP_K),
+            top_k: classes.min(labels::TOP_K),
         });
         built.files.extend(labels);
         Ok(built)

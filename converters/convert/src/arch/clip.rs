@@ -79,13 +79,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         return Err(settings.unsupported(what, "CLIPModel and its towers are"));
     }
     let asked = options.wanted_task();
-    if let Some(task) = asked.filter(|task| ![Task::Embed, Task::Tensors].contains(task)) {
-        return Err(Error::Task {
-            family: FAMILY.name,
-            task,
-            known: "embed, tensors".into(),
-        });
-    }
+    options.task_of(FAMILY.name, &[Task::Embed, Task::Tensors])?;
     let part = |key: &str| match kind {
         Kind::Both => settings
             .section(key)

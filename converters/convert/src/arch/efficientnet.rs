@@ -4,7 +4,7 @@
 
 use super::classifier::Classifier;
 use super::inverted::{
-    Block, Border, GateActivations, Names, Network, numbered, torchvision_parts,
+    Block, Border, GateActivations, Names, Network, numbered, torchvision_blocks,
 };
 use super::layers::Activation;
 use super::settings::Settings;
@@ -95,21 +95,17 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     let mut blocks = Vec::new();
     let mut stages = 0;
     loop {
-        let before = blocks.len();
-        for i in 0.. {
-            let name = format!("features.{}.{i}.block", stages + 1);
-            let parts = torchvision_parts(&weights, &name);
-            if parts.is_empty() {
-                break;
-            }
+        let names = (0..).map(|i| format!("features.{}.{i}.block", stages + 1));
+        let stage = torchvision_blocks(&weights, names);
+        if stage.is_empty() {
+            break;
+        }
+        for (i, (name, parts)) in stage.into_iter().enumerate() {
             let stride = match (i, STRIDES.get(stages)) {
                 (0, Some(&stride)) => stride,
                 _ => 1,
             };
             blocks.push((name, Block::plain(parts, stride, activation)));
-        }
-        if blocks.len() == before {
-            break;
         }
         stages += 1;
     }

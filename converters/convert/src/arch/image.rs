@@ -12,7 +12,7 @@ const FILE: &str = "preprocessor_config.json";
 const JOINT_FILE: &str = "processor_config.json";
 
 /// Beyond this a length in pixels is a mistake.
-const MAX_SIDE: u64 = 16384;
+const MAX_SIDE: u64 = crate::set::MAX_SIDE as u64;
 
 /// Pillow's numbers of filters, which `resample` holds.
 const FILTERS: [(u64, Interpolation); 3] = [

@@ -217,7 +217,7 @@ pub(super) fn numbered(name: &str) -> [String; 2] {
 }
 
 /// The parts of a block that torchvision numbers below `name`.
-pub(super) fn torchvision_parts(weights: &Weights<'_>, name: &str) -> Vec<Part> {
+fn torchvision_parts(weights: &Weights<'_>, name: &str) -> Vec<Part> {
     let has = |part: String| weights.contains(&part);
     let part = |i: usize| {
         let part = format!("{name}.{i}");
@@ -233,6 +233,18 @@ pub(super) fn torchvision_parts(weights: &Weights<'_>, name: &str) -> Vec<Part> 
         }
     };
     (0..).map_while(part).collect()
+}
+
+/// Blocks of torchvision's and their parts, as many of `names` as are there without a gap.
+pub(super) fn torchvision_blocks(
+    weights: &Weights<'_>,
+    names: impl Iterator<Item = String>,
+) -> Vec<(String, Vec<Part>)> {
+    let blocks = names.map_while(|name| {
+        let parts = torchvision_parts(weights, &name);
+        (!parts.is_empty()).then_some((name, parts))
+    });
+    blocks.collect()
 }
 
 /// What a library calls the parts of a block, below the block's own name: convolutions with their

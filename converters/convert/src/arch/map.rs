@@ -111,7 +111,11 @@ impl Conv2d<'_> {
         match self.groups {
             Groups::Count(groups) => groups,
             Groups::Channels => channels,
-            Groups::Weight => (channels / per_group.max(1)).max(1),
+            Groups::Weight if per_group > 0 && channels.is_multiple_of(per_group) => {
+                (channels / per_group).max(1)
+            }
+            // The weight is refused, as it has not the inputs of one group.
+            Groups::Weight => 1,
         }
     }
 }
@@ -191,10 +195,18 @@ impl Net<'_> {
             self.weights
                 .take(&weight, &[outputs, per_group, h, w].map(|n| n.max(1)))?;
         }
+        let groups = conv.group_count(channels, per_group).max(1);
         let expected = match channels {
             0 => per_group,
-            channels => channels / conv.group_count(channels, per_group).max(1),
+            channels if channels.is_multiple_of(groups) => channels / groups,
+            channels => channels,
         };
+        if channels > 0 && !outputs.is_multiple_of(groups) {
+            return Err(Error::Request(format!(
+                "`{weight}` has {outputs} outputs, which cannot be shared between {groups} groups of \
+                 inputs; save the checkpoint again"
+            )));
+        }
         let mut weight = self.weights.take(&weight, &[outputs, expected, h, w])?;
         let bias = format!("{name}.bias");
         let mut bias = match self.weights.contains(&bias) {
@@ -253,14 +265,11 @@ impl Net<'_> {
     }
 
     /// A `ConvTranspose2d` whose kernel is as wide as its stride, so that nothing overlaps: each pixel
-    /// becomes a square.
-    pub fn spread2d(&mut self, x: &Map, name: &str) -> Result<Map, Error> {
+    /// becomes a square of `side` pixels.
+    pub fn spread2d(&mut self, x: &Map, name: &str, side: usize) -> Result<Map, Error> {
         let weight = format!("{name}.weight");
         let shape = self.weights.shape(&weight).unwrap_or_default();
-        let (outputs, side) = match shape {
-            &[_, outputs, side, _] => (outputs, side),
-            _ => (0, 0),
-        };
+        let outputs = shape.get(1).copied().unwrap_or(0);
         let weight = self
             .weights
             .take(&weight, &[x.channels, outputs, side, side])?;
@@ -455,3 +464,6 @@ fn absorb(
 fn pair(n: usize) -> Attribute {
     [n as i64; 2].into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 
 use super::classifier::Classifier;
 use super::inverted::{
-    Block, Border, GateActivations, Names, Network, numbered, torchvision_parts,
+    Block, Border, GateActivations, Names, Network, numbered, torchvision_blocks,
 };
 use super::layers::{Activation, Net};
 use super::map::Map;
@@ -167,12 +167,8 @@ fn v3(source: &Source, options: &Options) -> Result<Built, Error> {
 
 /// torchvision's networks, whose layers are numbered behind `prefix`.
 fn v2_network(weights: &Weights<'_>, prefix: &str, norm_epsilon: f64) -> Result<Network, Error> {
-    let blocks = (1..).map(|i| format!("{prefix}{i}.conv"));
-    let blocks = blocks.map_while(|name| {
-        let parts = torchvision_parts(weights, &name);
-        (!parts.is_empty()).then_some((name, parts))
-    });
-    let blocks: Vec<_> = blocks.collect();
+    let names = (1..).map(|i| format!("{prefix}{i}.conv"));
+    let blocks = torchvision_blocks(weights, names);
     if blocks.len() != V2_STRIDES.len() {
         return Err(depth(V2_NAME, blocks.len(), "the 17 of torchvision"));
     }
@@ -194,12 +190,8 @@ fn v2_network(weights: &Weights<'_>, prefix: &str, norm_epsilon: f64) -> Result<
 }
 
 fn v3_network(weights: &Weights<'_>, prefix: &str, norm_epsilon: f64) -> Result<Network, Error> {
-    let blocks = (1..).map(|i| format!("{prefix}{i}.block"));
-    let blocks = blocks.map_while(|name| {
-        let parts = torchvision_parts(weights, &name);
-        (!parts.is_empty()).then_some((name, parts))
-    });
-    let blocks: Vec<_> = blocks.collect();
+    let names = (1..).map(|i| format!("{prefix}{i}.block"));
+    let blocks = torchvision_blocks(weights, names);
     let count = blocks.len();
     let Some(size) = V3_SIZES.iter().find(|size| size.strides.len() == count) else {
         return Err(depth(V3_NAME, count, "the 15 of large and the 11 of small"));

@@ -97,14 +97,7 @@ impl Built {
 
 /// Refuses a task for a family whose models answer tensors.
 fn only_tensors(family: &'static str, options: &Options) -> Result<(), Error> {
-    match options.wanted_task() {
-        None | Some(Task::Tensors) => Ok(()),
-        Some(task) => Err(Error::Task {
-            family,
-            task,
-            known: Task::Tensors.to_string(),
-        }),
-    }
+    options.task_of(family, &[Task::Tensors]).map(drop)
 }
 
 /// The graphs of a model by role.
@@ -205,13 +198,14 @@ pub(crate) fn family(source: &Source, arch: Option<&str>) -> Result<&'static Fam
         names.join(", ")
     };
     match arch {
-        Some(name) => FAMILIES
-            .iter()
-            .find(|family| {
-                let model = torchvision::model(name);
-                family.name == model.map_or(name, |model| model.family)
+        Some(name) => {
+            let model = torchvision::model(name);
+            let family = model.map_or(name, |model| model.family);
+            let found = FAMILIES.iter().find(|known| known.name == family);
+            found.ok_or_else(|| {
+                Error::Request(format!("no architecture `{name}`; known: {}", known()))
             })
-            .ok_or_else(|| Error::Request(format!("no architecture `{name}`; known: {}", known()))),
+        }
         None => FAMILIES
             .iter()
             .find(|family| (family.recognises)(source))

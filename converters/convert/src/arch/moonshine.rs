@@ -62,8 +62,8 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     let mut built = Built::tensors(graphs, unused);
 
     let tokenizer = text::tokenizer(source, config.vocab)?;
-    let (job, asked) = (Task::Transcribe, options.wanted_task());
-    built.task = text::task(NAME, source, job, asked, tokenizer.is_some())?;
+    let job = Task::Transcribe;
+    built.task = text::task(NAME, source, job, options, tokenizer.is_some())?;
     match tokenizer {
         None => built.notes.push(text::without_tokenizer()),
         Some(tokenizer) if built.task == Task::Transcribe => {

@@ -33,6 +33,7 @@ use bevel_onnx::{DType, Dim, Graph};
 
 use super::layers::Net;
 use super::{Built, Family, model};
+use crate::set::MAX_SIDE;
 use crate::source::Source;
 use crate::weights::Weights;
 use crate::{Error, Options, labels};
@@ -62,9 +63,6 @@ pub(super) const MASK: Family = Family {
     build: |source, options| build("mask-rcnn", source, options),
 };
 
-/// The largest picture that the bundle takes; the graph scales it down anyway.
-const LARGEST: u32 = 8192;
-
 /// A pixel belongs to a mask from here on, as torchvision's documentation has it.
 const MIN_MASK: f32 = 0.5;
 
@@ -87,24 +85,23 @@ fn build(family: &'static str, source: &Source, options: &Options) -> Result<Bui
         true => Task::Segment,
         false => Task::Detect,
     };
-    let task = options.wanted_task().unwrap_or(own);
-    if task != own && task != Task::Tensors {
-        return Err(Error::Task {
-            family,
-            task,
-            known: format!("{own}, tensors"),
-        });
-    }
+    let task = options.task_of(family, &[own, Task::Tensors])?;
     let (weights, old) = renamed::weights(source, family);
     let plan = Plan::read(source, family, &weights, old)?;
     let (graph, classes) = network(&weights, &plan, masked)?;
     let unused = weights.finish(|name| name.ends_with(".num_batches_tracked"))?;
+    if task == Task::Tensors {
+        let mut built = Built::tensors(model(graph), unused);
+        built.notes = plan.notes;
+        return Ok(built);
+    }
 
     let detect = DetectSpec {
         head: BoxHead::Boxes,
         labels: options.labels_name().into(),
         min_score: plan.score as f32,
-        iou: plan.iou as f32,
+        // The graph has chosen already.
+        iou: 1.0,
         max_boxes: plan.detections,
     };
     let decode = match masked {
@@ -115,9 +112,11 @@ fn build(family: &'static str, source: &Source, options: &Options) -> Result<Bui
         }),
         false => Decode::Detect(detect),
     };
+    // The largest picture that the bundle takes; the graph scales it down anyway.
+    let largest = MAX_SIDE as u32;
     let image = ImageInput {
-        width: LARGEST,
-        height: LARGEST,
+        width: largest,
+        height: largest,
         resize: Resize::Keep,
         interpolation: Interpolation::Bilinear,
         channels: ChannelOrder::Rgb,
@@ -125,9 +124,6 @@ fn build(family: &'static str, source: &Source, options: &Options) -> Result<Bui
         mean: [0.0; 3],
         std: [1.0; 3],
     };
-    if task == Task::Tensors {
-        return Ok(Built::tensors(model(graph), unused));
-    }
     let name = options.labels_name();
     let names = match options.labels_path()? {
         Some(path) => labels::from_file_behind(&path, name, classes, BACKGROUND)?,
@@ -190,3 +186,6 @@ fn network(weights: &Weights<'_>, plan: &Plan, masked: bool) -> Result<(Graph, u
     }
     Ok((net.graph, found.classes))
 }
+
+#[cfg(test)]
+mod tests;

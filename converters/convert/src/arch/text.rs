@@ -7,15 +7,12 @@ use serde_json::Value;
 
 use crate::arch::{BundleFile, Content};
 use crate::source::Source;
-use crate::{Error, Options};
+use crate::{Error, Options, labels};
 
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 
 /// The shortest longest text: two special tokens and one of the text.
 const MIN_TOKENS: usize = 3;
-
-/// How many labels a text classifier answers at most.
-const TOP_K: usize = 5;
 
 /// The tokenizer of a checkpoint, checked against the model's vocabulary: its `tokenizer.json`, or one
 /// built from the files of before.
@@ -61,19 +58,14 @@ pub(super) fn task(
     family: &'static str,
     source: &Source,
     job: Task,
-    asked: Option<Task>,
+    options: &Options,
     has_tokenizer: bool,
 ) -> Result<Task, Error> {
-    match (asked, has_tokenizer) {
-        (Some(Task::Tensors), _) | (None, false) => Ok(Task::Tensors),
-        (None, true) => Ok(job),
-        (Some(task), true) if task == job => Ok(job),
-        (Some(task), false) if task == job => Err(tokenizer_missing(source, job)),
-        (Some(task), _) => Err(Error::Task {
-            family,
-            task,
-            known: format!("{job}, tensors"),
-        }),
+    match options.task_of(family, &[job, Task::Tensors])? {
+        Task::Tensors => Ok(Task::Tensors),
+        task if has_tokenizer => Ok(task),
+        task if options.wanted_task().is_some() => Err(tokenizer_missing(source, task)),
+        _ => Ok(Task::Tensors),
     }
 }
 
@@ -202,13 +194,11 @@ pub(super) fn labels(
     options: &Options,
     classes: usize,
 ) -> Result<BundleFile, Error> {
-    let file = options.labels_name();
-    if let Some(path) = options.labels_path()? {
-        return crate::labels::from_file(&path, file, classes);
+    if let Some(file) = labels::find(source, options, classes)? {
+        return Ok(file);
     }
-    let numbered = || (0..classes).map(|id| format!("LABEL_{id}")).collect();
-    let names = crate::labels::of_config(source, classes)?.unwrap_or_else(numbered);
-    crate::labels::from_names(&names, file)
+    let numbered: Vec<String> = (0..classes).map(|id| format!("LABEL_{id}")).collect();
+    labels::from_names(&numbered, options.labels_name())
 }
 
 /// The decoding of a head of `classes` logits.
@@ -223,7 +213,7 @@ pub(super) fn decode(
         Task::Classify => Decode::Classify(ClassifySpec {
             labels: Some(options.labels_name().into()),
             activation: activation(source, classes),
-            top_k: classes.min(TOP_K),
+            top_k: classes.min(labels::TOP_K),
         }),
         Task::Tag => Decode::Tag(LabelSpec {
             labels: options.labels_name().into(),

@@ -27,13 +27,14 @@ use bevel_manifest::{
 use bevel_onnx::Graph;
 
 use self::builder::{Builder, Plane};
-use self::head::{Extra, Found};
+pub(super) use self::head::{Extra, Found};
 use self::module::Module;
+pub(super) use self::settings::{cropped, letterboxed};
 use super::layers::Net;
 use super::{Built, Family, model};
 use crate::source::Source;
 use crate::weights::Weights;
-use crate::{Error, Options};
+use crate::{Error, Options, labels};
 
 pub(super) const FAMILY: Family = Family {
     name: NAME,
@@ -43,9 +44,6 @@ pub(super) const FAMILY: Family = Family {
 };
 
 const NAME: &str = "ultralytics";
-
-/// How many labels are answered.
-const TOP_K: usize = 5;
 
 /// The pickled module, where it is one of ultralytics.
 fn whole(source: &Source) -> Option<Module<'_>> {
@@ -76,25 +74,13 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     let channels = settings::channels(&whole);
     let weights = Weights::new(&source.checkpoint, NAME);
     let (graph, answer) = network(&weights, &layers, channels, size)?;
-    let unused = weights.finish(|name| needless(name, &answer))?;
+    let unused = weights.finish(|name| needless(name, &last.name, &answer))?;
 
     let natural = match &answer {
         Answer::Classes(_) => Task::Classify,
-        Answer::Boxes(found) => match found.extra {
-            Extra::None => Task::Detect,
-            Extra::Masks(_) => Task::Segment,
-            Extra::Keypoints(..) => Task::Pose,
-            Extra::Angle => Task::Obb,
-        },
+        Answer::Boxes(found) => found.extra.task(),
     };
-    let task = options.wanted_task().unwrap_or(natural);
-    if task != natural && task != Task::Tensors {
-        return Err(Error::Task {
-            family: NAME,
-            task,
-            known: format!("{natural}, tensors"),
-        });
-    }
+    let task = options.task_of(NAME, &[natural, Task::Tensors])?;
     if task == Task::Tensors || channels != 3 {
         let mut built = Built::tensors(model(graph), unused);
         if task != Task::Tensors {
@@ -109,14 +95,14 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
             let classify = ClassifySpec {
                 labels: Some(labels.name.clone()),
                 activation: Activation::Softmax,
-                top_k: classes.min(TOP_K),
+                top_k: classes.min(labels::TOP_K),
             };
-            (settings::cropped(size), labels, Decode::Classify(classify))
+            (cropped(size), labels, Decode::Classify(classify))
         }
         Answer::Boxes(found) => {
             let labels = settings::labels(&whole, found.classes, options)?;
             let decode = boxes(&found, &labels.name);
-            (settings::letterboxed(size), labels, decode)
+            (letterboxed(size), labels, decode)
         }
     };
     Ok(Built {
@@ -131,7 +117,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
 }
 
 /// The thresholds are those of ultralytics' `predict`.
-fn boxes(found: &Found, labels: &str) -> Decode {
+pub(super) fn boxes(found: &Found, labels: &str) -> Decode {
     let detect = DetectSpec {
         head: BoxHead::Yolo,
         labels: labels.into(),
@@ -156,22 +142,34 @@ fn boxes(found: &Found, labels: &str) -> Decode {
     }
 }
 
-/// Tensors that matter in training alone: of the branch that is not asked, and of losses.
-fn needless(name: &str, answer: &Answer) -> bool {
+/// Parts of heads of boxes of which there is one for each branch.
+const BRANCH: [&str; 4] = ["cv2", "cv3", "cv4", "cv4_kpts"];
+
+/// Parts that losses need, and the bins of distances, which are counted already.
+const TRAINING: [&str; 5] = [
+    "cv4_sigma",
+    "dfl",
+    "flow_model",
+    "one2one_cv4_sigma",
+    "semseg",
+];
+
+/// Tensors that matter in training alone: of the branch of `head` that is not asked, and of losses.
+fn needless(name: &str, head: &str, answer: &Answer) -> bool {
     let single = matches!(answer, Answer::Boxes(Found { single: true, .. }));
-    let part = |part: &str| name.split('.').any(|p| p == part);
-    let branch = match single {
-        true => ["cv2", "cv3", "cv4", "cv4_kpts", "cv4_sigma"].map(|key| key.to_owned()),
-        false => ["cv2", "cv3", "cv4", "cv4_kpts", "cv4_sigma"].map(|key| format!("one2one_{key}")),
+    let inside = name
+        .strip_prefix(head)
+        .and_then(|rest| rest.strip_prefix('.'));
+    let parts = || inside.into_iter().flat_map(|inside| inside.split('.'));
+    let first = parts().next().unwrap_or_default();
+    let other = match (single, first.strip_prefix("one2one_")) {
+        (true, None) => Some(first),
+        (false, one) => one,
+        (true, Some(_)) => None,
     };
-    // Blocks have a `cv2`, too: the head's is the third part of the name.
-    let third = name.split('.').nth(2).unwrap_or_default();
     name.ends_with(".num_batches_tracked")
-        || branch.iter().any(|key| third == key)
-        || third.ends_with("cv4_sigma")
-        || part("flow_model")
-        || part("semseg")
-        || part("dfl")
+        || other.is_some_and(|part| BRANCH.contains(&part))
+        || parts().any(|part| TRAINING.contains(&part))
 }
 
 /// The graph for pictures of a height and width.
@@ -220,4 +218,46 @@ fn network(
     }
     // There is a last layer, as the caller has seen.
     Ok((b.net.graph, Answer::Classes(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_parts_of_the_head_may_be_left() {
+        let boxes = |single| {
+            Answer::Boxes(Found {
+                classes: 2,
+                extra: Extra::None,
+                single,
+            })
+        };
+        struct Case {
+            name: &'static str,
+            /// Where a thing gets one box, and where it gets many.
+            needless: [bool; 2],
+        }
+        let cases = [
+            ("model.22.cv2.0.0.conv.weight", [true, false]),
+            ("model.22.cv4_kpts.0.weight", [true, false]),
+            ("model.22.one2one_cv2.0.0.conv.weight", [false, true]),
+            ("model.22.one2one_cv4_kpts.0.weight", [false, true]),
+            ("model.22.one2one_cv4_sigma.0.weight", [true, true]),
+            ("model.22.flow_model.net.0.weight", [true, true]),
+            ("model.22.proto.semseg.0.conv.weight", [true, true]),
+            ("model.22.dfl.conv.weight", [true, true]),
+            ("model.2.bn.num_batches_tracked", [true, true]),
+            // Of a block, and of a head with a longer number.
+            ("model.2.cv2.conv.weight", [false, false]),
+            ("model.2.dfl.conv.weight", [false, false]),
+            ("model.222.cv2.0.0.conv.weight", [false, false]),
+            ("model.22.proto.cv2.conv.weight", [false, false]),
+        ]
+        .map(|(name, needless)| Case { name, needless });
+        for case in cases {
+            let found = [true, false].map(|single| needless(case.name, "model.22", &boxes(single)));
+            assert_eq!(found, case.needless, "{}", case.name);
+        }
+    }
 }

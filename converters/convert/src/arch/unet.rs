@@ -52,14 +52,7 @@ const USUAL_SIDE: usize = 256;
 const MIN_MASK: f32 = 0.5;
 
 fn build(source: &Source, options: &Options) -> Result<Built, Error> {
-    let task = options.wanted_task();
-    if !matches!(task, None | Some(Task::Segment | Task::Tensors)) {
-        return Err(Error::Task {
-            family: NAME,
-            task: task.unwrap_or(Task::Tensors),
-            known: "segment, tensors".into(),
-        });
-    }
+    let task = options.task_of(NAME, &[Task::Segment, Task::Tensors])?;
     let naming = NAMINGS.iter().find(|naming| naming.names(source));
     let Some(naming) = naming else {
         let what = "weights of these names".into();
@@ -78,7 +71,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         weights.finish(|name| name.ends_with(".num_batches_tracked") || name == "mask_values")?;
     let graphs = model(graph);
     // Pictures have three colors.
-    if task == Some(Task::Tensors) || (task.is_none() && channels != 3) {
+    if task == Task::Tensors || (options.wanted_task().is_none() && channels != 3) {
         return Ok(Built::tensors(graphs, unused));
     }
     if channels != 3 {
@@ -88,13 +81,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
             next: "pictures have 3; convert with --task tensors".into(),
         });
     }
-    let labels = match options.labels_path()? {
-        Some(path) => Some(labels::from_file(&path, options.labels_name(), classes)?),
-        None => match labels::of_config(source, classes)? {
-            Some(names) => Some(labels::from_names(&names, options.labels_name())?),
-            None => None,
-        },
-    };
+    let labels = labels::find(source, options, classes)?;
     let image = ImageInput {
         width: width as u32,
         height: height as u32,
@@ -115,7 +102,7 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     };
     Ok(Built {
         graphs,
-        task: Task::Segment,
+        task,
         input: Input::Image(image),
         decode: Decode::Semantic(semantic),
         files: labels.into_iter().collect(),
@@ -164,7 +151,7 @@ fn network(weights: &Weights<'_>, names: &Names) -> Result<(Graph, [usize; 2]), 
         net.graph.set_scope(&up);
         let learned = weights.contains(&format!("{up}.weight")) || !names.may_interpolate();
         let finer = match learned {
-            true => net.spread2d(&x, &up)?,
+            true => net.spread2d(&x, &up, 2)?,
             false => net.stretch(&x),
         };
         let Some(beside) = levels.pop() else { break };

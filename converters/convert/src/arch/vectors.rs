@@ -35,14 +35,7 @@ const VOCABULARY: &str = "vocabulary.txt";
 const MAX_WORDS: usize = 4096;
 
 fn build(source: &Source, options: &Options) -> Result<Built, Error> {
-    let task = options.wanted_task().unwrap_or(Task::Embed);
-    if !matches!(task, Task::Embed | Task::Tensors) {
-        return Err(Error::Task {
-            family: NAME,
-            task,
-            known: "embed, tensors".into(),
-        });
-    }
+    let task = options.task_of(NAME, &[Task::Embed, Task::Tensors])?;
     let words = source.checkpoint.words().ok_or_else(|| {
         Error::Request(format!(
             "{} is not a file of word vectors, which architecture `{NAME}` needs",

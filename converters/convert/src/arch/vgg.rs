@@ -78,7 +78,9 @@ fn numbers(source: &Source, part: &str, rank: usize) -> Vec<usize> {
     let number = |name: &str| -> Option<usize> {
         let middle = name.strip_prefix(part)?.strip_suffix(".weight")?;
         let tensor = source.checkpoint.tensor(name).ok()?;
-        middle.parse().ok().filter(|_| tensor.shape.len() == rank)
+        // As u32: names are hostile, too, and the next numbers are counted from these.
+        let number: u32 = middle.parse().ok()?;
+        (tensor.shape.len() == rank).then_some(number as usize)
     };
     let mut numbers: Vec<usize> = source.checkpoint.names().filter_map(number).collect();
     numbers.sort_unstable();

@@ -91,8 +91,8 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     let unused = weights.finish(ctranslate2::is_setting)?;
 
     let tokenizer = text::tokenizer(source, sizes.vocab)?;
-    let (job, asked) = (Task::Transcribe, options.wanted_task());
-    let task = text::task(NAME, source, job, asked, tokenizer.is_some())?;
+    let job = Task::Transcribe;
+    let task = text::task(NAME, source, job, options, tokenizer.is_some())?;
     let mut notes = Vec::new();
     let (input, decode) = match (task, &tokenizer) {
         (Task::Transcribe, Some(tokenizer)) => (

@@ -47,14 +47,7 @@ const POOLS: [usize; 3] = [5, 9, 13];
 const BLOCKS: usize = 256;
 
 fn build(source: &Source, options: &Options) -> Result<Built, Error> {
-    let task = options.wanted_task().unwrap_or(Task::Detect);
-    if !matches!(task, Task::Detect | Task::Tensors) {
-        return Err(Error::Task {
-            family: NAME,
-            task,
-            known: "detect, tensors".into(),
-        });
-    }
+    let task = options.task_of(NAME, &[Task::Detect, Task::Tensors])?;
     let weights = Weights::new(&source.checkpoint, NAME);
     let size = image_size(source, &weights)?;
     let (graph, classes) = network(&weights, size)?;
@@ -63,10 +56,9 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         return Ok(Built::tensors(model(graph), unused));
     }
 
-    let file = options.labels_name();
-    let labels = match options.labels_path()? {
-        Some(path) => labels::from_file(&path, file, classes)?,
-        None => labels::numbers(classes, file)?,
+    let labels = match labels::find(source, options, classes)? {
+        Some(file) => file,
+        None => labels::numbers(classes, options.labels_name())?,
     };
     let [h, w] = size;
     let image = ImageInput {
@@ -262,10 +254,27 @@ impl Network<'_> {
             let boxes = tower(&mut self, "reg_convs")?;
             // Box and objectness come of the same map: one convolution.
             let filter = |name: &str| self.net.filter(boxes.channels, &part(name), Conv2d::PLAIN);
-            let filter = stacked(filter("reg_preds")?, filter("obj_preds")?);
+            let [sides, objects] = [filter("reg_preds")?, filter("obj_preds")?];
+            if classes == 0 {
+                classes = scores.channels;
+            }
+            for (name, found, expected) in [
+                ("reg_preds", outputs(&sides), 4),
+                ("obj_preds", outputs(&objects), 1),
+                ("cls_preds", scores.channels, classes),
+            ] {
+                // 0 while the weight is missing.
+                if ![0, expected].contains(&found) {
+                    return Err(Error::Unsupported {
+                        family: NAME,
+                        what: format!("`{}` with {found} outputs", part(name)),
+                        next: format!("{expected} are, as for every level"),
+                    });
+                }
+            }
+            let filter = stacked(sides, objects);
             self.net.graph.set_scope(part("reg_preds"));
             let boxes = self.net.filtered(&boxes, filter, Conv2d::PLAIN);
-            classes = scores.channels;
             let all = self.net.join(&[&boxes, &scores]);
             let shape = self.net.i64s(&[0, all.channels as i64, -1]);
             let row = self.net.graph.node("Reshape", &[&all.value, &shape], []);
@@ -320,9 +329,13 @@ fn unfocused(filter: Filter) -> Filter {
     }
 }
 
+/// How many maps a filter makes.
+fn outputs(filter: &Filter) -> usize {
+    filter.weight.dims.first().copied().unwrap_or(0)
+}
+
 /// The outputs of one filter before those of another over the same map.
 fn stacked(first: Filter, second: Filter) -> Filter {
-    let outputs = |filter: &Filter| filter.weight.dims.first().copied().unwrap_or(0);
     let mut dims = first.weight.dims.clone();
     if let Some(count) = dims.first_mut() {
         *count += outputs(&second);
@@ -341,3 +354,6 @@ fn stacked(first: Filter, second: Filter) -> Filter {
         bias: Some([bias(&first), bias(&second)].concat()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,6 +171,10 @@ fn masks(
     let (Some(from), Some(to)) = (size(own), size(recorded)) else {
         return Measured::NOTHING;
     };
+    // Only squares are pasted, and a mask of 4×9 has as many values as one of 6×6.
+    if from != to && from[0] != from[1] {
+        return Measured::NOTHING;
+    }
     let (found, recorded) = (own.data.to_f64(), recorded.data.to_f64());
     let (one, whole) = (from[0] * from[1], to[0] * to[1]);
     let mut worst = Overlap::default();
@@ -319,6 +323,13 @@ mod tests {
     }
 
     impl Things {
+        /// All of two rows but their scores.
+        fn swap(&mut self, i: usize, j: usize) {
+            self.boxes.swap(i, j);
+            self.labels.swap(i, j);
+            self.masks.swap(i, j);
+        }
+
         fn tensors(&self) -> BTreeMap<String, Tensor> {
             let count = self.scores.len();
             let f32s = |shape: &[usize], values: Vec<f32>| {
@@ -351,20 +362,12 @@ mod tests {
             },
             Case {
                 name: "two of almost one score in the other order",
-                change: |t| {
-                    t.boxes.swap(1, 2);
-                    t.labels.swap(1, 2);
-                    t.masks.swap(1, 2);
-                },
+                change: |t| t.swap(1, 2),
                 breached: &[],
             },
             Case {
                 name: "two of different scores in the other order",
-                change: |t| {
-                    t.boxes.swap(0, 1);
-                    t.labels.swap(0, 1);
-                    t.masks.swap(0, 1);
-                },
+                change: |t| t.swap(0, 1),
                 breached: &["boxes", "labels", "masks"],
             },
             Case {
@@ -471,19 +474,26 @@ mod tests {
             });
         }
         let mut expected = found.tensors();
-        let mut held = |whole: Vec<f32>| {
+        let mut held = |found: &BTreeMap<String, Tensor>, whole: Vec<f32>| {
             let masks = Tensor::new(vec![3, 1, 100, 100], TensorData::F32(whole)).unwrap();
             expected.insert(MASKS.into(), masks);
-            let rows = compare(&expected, &found.tensors(), CLOSE).unwrap();
+            let rows = compare(&expected, found, CLOSE).unwrap();
             rows[3].clone()
         };
-        let row = held(whole.clone());
+        let row = held(&found.tensors(), whole.clone());
         assert!(row.ok && row.iou == Some(1.0), "{row:?}");
+        // As many values as a square of 2×2, and none.
+        let mut flat = found.tensors();
+        let values = TensorData::F32(found.masks.concat());
+        let values = Tensor::new(vec![3, 1, 1, 4], values).unwrap();
+        flat.insert(MASKS.into(), values);
+        let row = held(&flat, whole.clone());
+        assert!(!row.ok && row.iou.is_none(), "{row:?}");
         // A piece that nothing is pasted on.
         for pixel in &mut whole[..300] {
             *pixel = 0.5;
         }
-        let row = held(whole);
+        let row = held(&found.tensors(), whole);
         assert!(!row.ok && row.iou < Some(0.9), "{row:?}");
     }
 

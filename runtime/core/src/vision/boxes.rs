@@ -1,6 +1,6 @@
 //! Boxes in pictures: what detection, masks of instances, keypoints and oriented boxes share.
 
-use bevel_manifest::{BoxHead, DetectSpec};
+use bevel_manifest::DetectSpec;
 use bevel_prep::image::{Fit, ImageView, Preprocess};
 use bevel_prep::score::{Box2d, Nms};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Outputs, Slots};
 use crate::session::Session;
-use crate::vision::heads::Head;
+use crate::vision::heads::{Extras, Head};
 use crate::vision::pixels::Pixels;
 
 /// One box.
@@ -54,12 +54,7 @@ impl Boxes {
         let pixels = Pixels::load(bundle)?;
         let mut spec = spec.clone();
         spec.min_score = fraction("min_score", options.min_score.unwrap_or(spec.min_score))?;
-        // What the graph has chosen is not chosen again, unless the user asks for less.
-        let own = match spec.head {
-            BoxHead::Boxes => 1.0,
-            _ => spec.iou,
-        };
-        spec.iou = fraction("iou", options.iou.unwrap_or(own))?;
+        spec.iou = fraction("iou", options.iou.unwrap_or(spec.iou))?;
         spec.max_boxes = options.max_boxes.unwrap_or(spec.max_boxes);
         let labels = bundle.labels(&spec.labels)?;
         let head = Head::new(&spec.head, &pixels.spec, labels.len(), extra)?;
@@ -127,19 +122,18 @@ impl Boxes {
         (self.spec.iou, self.spec.max_boxes)
     }
 
-    /// What the prediction of a box of picture `at` of `pictures` has for the task.
-    pub fn extra(
+    /// What the predictions of picture `at` of `pictures` have for the task.
+    pub(super) fn extras<'a>(
         &self,
-        outputs: &Outputs<'_>,
+        outputs: &'a Outputs<'_>,
         picture: [usize; 2],
-        found: &Box2d,
-    ) -> Result<Vec<f32>> {
-        self.head.extra(outputs, picture, found)
+    ) -> Result<Extras<'a>> {
+        self.head.extras(outputs, picture)
     }
 
     /// Width and height of the tensor.
     pub fn sides(&self) -> [u32; 2] {
-        [self.pixels.spec.width, self.pixels.spec.height]
+        self.pixels.sides()
     }
 
     /// A box as the caller gets it.

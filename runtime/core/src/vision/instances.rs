@@ -90,26 +90,31 @@ fn soft(
     min_mask: f32,
 ) -> Result<Vec<Rle>> {
     let masks = picture.outputs.f32("masks")?;
-    let &[count, 1, height, width] = masks.shape() else {
-        return Err(Error::Unsupported(format!(
-            "`masks` has shape {:?}, expected K×1×M×M",
-            masks.shape()
-        )));
-    };
+    let [count, side] = squares(masks.shape())?;
     let values = masks.as_slice().unwrap_or_default();
-    let soft = |row: usize| values.get(row * height * width..(row + 1) * height * width);
+    let soft = |row: usize| values.chunks_exact(side * side).nth(row);
     let size = [picture.image.height(), picture.image.width()];
     let mask = |(found, detection): (&Box2d, &Detection)| {
         let mask = soft(found.prediction as usize);
         let paste = mask.and_then(|mask| Paste::new(mask, detection.xyxy, size));
         let paste = paste.ok_or_else(|| {
             Error::Unsupported(format!(
-                "`masks` has {count} of {height}×{width}, expected a square one for each box"
+                "`masks` has {count} masks, fewer than there are boxes"
             ))
         })?;
         Ok(pasted(&paste, size, min_mask))
     };
     found.iter().zip(detections).map(mask).collect()
+}
+
+/// K and M of masks K×1×M×M.
+fn squares(shape: &[usize]) -> Result<[usize; 2]> {
+    match *shape {
+        [count, 1, height, width] if height == width && height > 0 => Ok([count, height]),
+        _ => Err(Error::Unsupported(format!(
+            "`masks` has shape {shape:?}, expected K×1×M×M"
+        ))),
+    }
 }
 
 /// Masks that a box's coefficients make of prototypes.
@@ -132,25 +137,49 @@ fn summed(
     };
     let maps = maps.index_axis(ndarray::Axis(0), at);
     let prototypes = Prototypes::new(maps, boxes.sides(), fit, min_mask);
+    let extras = boxes.extras(picture.outputs, picture.place)?;
     let mask = |(found, detection): (&Box2d, &Detection)| {
-        let coefficients = boxes.extra(picture.outputs, picture.place, found)?;
-        Ok(prototypes.mask(&coefficients, detection.xyxy, picture.image))
+        prototypes.mask(extras.of(found), detection.xyxy, picture.image)
     };
-    found.iter().zip(detections).map(mask).collect()
+    Ok(found.iter().zip(detections).map(mask).collect())
 }
 
 /// The pixels of a picture of height and width `size` that a pasted mask has above `min_mask`.
 fn pasted(paste: &Paste<'_>, size: [u32; 2], min_mask: f32) -> Rle {
     let [height, width] = size;
-    let [left, top, _, bottom] = paste.covered().map(|at| at as u64);
+    let [left, top, ..] = paste.covered().map(|at| at as u64);
     let mut rle = Rle::new(height, width);
     rle.run(false, left * u64::from(height));
     paste.columns(|_, column| {
-        rle.run(false, top);
-        for value in column {
-            rle.run(*value > min_mask, 1);
-        }
-        rle.run(false, u64::from(height) - bottom);
+        rle.column(top, column.iter().map(|value| *value > min_mask));
     });
     rle
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_are_squares() {
+        let cases: [(&[usize], _); 6] = [
+            (&[3, 1, 28, 28], Some([3, 28])),
+            (&[0, 1, 28, 28], Some([0, 28])),
+            // As many numbers as 6×6.
+            (&[3, 1, 4, 9], None),
+            (&[3, 2, 28, 28], None),
+            (&[3, 28, 28], None),
+            (&[3, 1, 0, 0], None),
+        ];
+        for (shape, expected) in cases {
+            match (squares(shape), expected) {
+                (Ok(found), Some(expected)) => assert_eq!(found, expected, "{shape:?}"),
+                (Err(error), None) => {
+                    let error = error.to_string();
+                    assert!(error.contains(&format!("{shape:?}")), "{error}");
+                }
+                (found, _) => panic!("{shape:?}: {found:?}"),
+            }
+        }
+    }
 }

@@ -10,7 +10,7 @@ use bevel_prep::image::Fit;
 use bevel_prep::score::{Box2d, OrientedBox, suppress_oriented};
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::registry::Answer;
 use crate::vision::boxes::{BoxScratch, Boxes, Detection};
 use crate::vision::found::{Find, Found, NotThis, Picture, Thing};
@@ -52,9 +52,14 @@ impl Thing for OrientedDetection {
         scratch: &mut BoxScratch,
     ) -> Result<Vec<Self>> {
         let (found, fit) = boxes.candidates(picture.outputs, picture.place, scratch)?;
+        let extras = boxes.extras(picture.outputs, picture.place)?;
         let turned = |found: &Box2d| {
-            let angle = boxes.extra(picture.outputs, picture.place, found)?;
-            let angle = angle.first().copied().unwrap_or(0.0);
+            let angle = extras.of(found).next().ok_or_else(|| {
+                Error::Unsupported(
+                    "predictions have no angle, which oriented boxes need; convert the model again"
+                        .into(),
+                )
+            })?;
             Ok((oriented(found, angle), found.class, found.score))
         };
         let turned: Vec<_> = found.iter().map(turned).collect::<Result<_>>()?;

@@ -63,6 +63,11 @@ impl Pixels {
         Ok(())
     }
 
+    /// Width and height of the tensor; those of the largest where pictures keep their size.
+    pub fn sides(&self) -> [u32; 2] {
+        [self.spec.width, self.spec.height]
+    }
+
     /// Writes the tensor for a batch and says where each picture sits in it.
     pub fn write(
         &self,

@@ -50,14 +50,17 @@ impl Thing for Posed {
         scratch: &mut BoxScratch,
     ) -> Result<Vec<Self>> {
         let (found, fit) = boxes.find(picture.outputs, picture.place, scratch)?;
+        let extras = boxes.extras(picture.outputs, picture.place)?;
+        let mut extra = Vec::new();
         let posed = |found| {
-            let extra = boxes.extra(picture.outputs, picture.place, found)?;
-            Ok(Self {
+            extra.clear();
+            extra.extend(extras.of(found));
+            Self {
                 detection: boxes.detection(found, &fit, picture.image),
                 keypoints: keypoints(&extra, spec.dims, &fit, picture.image),
-            })
+            }
         };
-        found.iter().map(posed).collect()
+        Ok(found.iter().map(posed).collect())
     }
 
     fn wrap(found: Poses) -> Answer {

@@ -3,10 +3,10 @@
 //! only then decided, so that edges do not follow the coarse cells of the prototypes.
 
 use bevel_prep::image::{Fit, ImageView};
-use bevel_prep::score::Rle;
-use ndarray::ArrayView3;
+use bevel_prep::score::{Rle, logit};
+use ndarray::{Array2, ArrayView3, s};
 
-use crate::vision::regions::taps;
+use crate::vision::regions::{Taps, taps};
 
 /// Prototypes of one picture, P×h×w over the whole tensor.
 pub(super) struct Prototypes<'a> {
@@ -22,22 +22,20 @@ impl<'a> Prototypes<'a> {
     /// probability `min_mask`.
     pub fn new(maps: ArrayView3<'a, f32>, sides: [u32; 2], fit: &Fit, min_mask: f32) -> Self {
         let (_, height, width) = maps.dim();
-        let cells = [
-            width as f32 / sides[0] as f32,
-            height as f32 / sides[1] as f32,
-        ];
         Self {
             maps,
-            fit: Fit {
-                scale: [0, 1].map(|i| fit.scale[i] * cells[i]),
-                offset: [0, 1].map(|i| fit.offset[i] * cells[i]),
-            },
-            least: (min_mask / (1.0 - min_mask)).ln(),
+            fit: fit.in_cells([width, height], sides),
+            least: logit(min_mask),
         }
     }
 
     /// The mask of a box in pixels of the picture.
-    pub fn mask(&self, coefficients: &[f32], xyxy: [f32; 4], image: &ImageView<'_>) -> Rle {
+    pub fn mask(
+        &self,
+        coefficients: impl Iterator<Item = f32>,
+        xyxy: [f32; 4],
+        image: &ImageView<'_>,
+    ) -> Rle {
         let [width, height] = [image.width(), image.height()];
         let mut rle = Rle::new(height, width);
         // Pixels whose top left corner is inside.
@@ -59,44 +57,31 @@ impl<'a> Prototypes<'a> {
         let (x, y) = (bounds(0, width, columns), bounds(1, height, rows));
         let across = taps(left..right, x, scale[0], offset[0]);
         let down = taps(top..bottom, y, scale[1], offset[1]);
-        let [Some(first), Some(last)] = [down.first(), down.last()] else {
-            return rle;
+        // The cells that the box needs, of all prototypes added up.
+        let needed = |taps: &[Taps]| {
+            let first = taps.first().map_or(0, |tap| tap.0);
+            let behind = taps.last().map_or(0, |tap| tap.1 + 1);
+            first..behind
         };
-        let (first, last) = (first.0, last.1);
+        let (lines, cells) = (needed(&down), needed(&across));
+        let mut sums = Array2::<f32>::zeros([lines.len(), cells.len()]);
+        for (coefficient, map) in coefficients.zip(self.maps.outer_iter()) {
+            let map = map.slice(s![lines.clone(), cells.clone()]);
+            sums.scaled_add(coefficient, &map);
+        }
 
-        let sum = |row: usize, column: usize| -> f32 {
-            let cell = coefficients.iter().enumerate();
-            let cell = cell.filter_map(|(p, c)| Some(c * self.maps.get([p, row, column])?));
-            cell.sum()
-        };
-        // Sums of two columns of cells, kept while the next pixels lie between the same.
-        let column_of =
-            |column: usize| -> Vec<f32> { (first..=last).map(|row| sum(row, column)).collect() };
-        let mut kept: [(usize, Vec<f32>); 2] = [(usize::MAX, Vec::new()), (usize::MAX, Vec::new())];
+        let mut blended = vec![0.0; lines.len()];
         rle.run(false, u64::from(left) * u64::from(height));
         for (before, behind, share) in across {
-            for column in [before, behind] {
-                if kept.iter().all(|(at, _)| *at != column) {
-                    let free = usize::from(kept[0].0 == before);
-                    kept[free] = (column, column_of(column));
-                }
+            let [before, behind] = [before, behind].map(|cell| sums.column(cell - cells.start));
+            for ((out, a), b) in blended.iter_mut().zip(before).zip(behind) {
+                *out = a * (1.0 - share) + b * share;
             }
-            let of = |column: usize| {
-                let found = kept.iter().find(|(at, _)| *at == column);
-                found.map_or(&[][..], |(_, sums)| sums)
-            };
-            let (before, behind) = (of(before), of(behind));
-            let blended = |row: usize| {
-                let at = row - first;
-                let pair = before.get(at).zip(behind.get(at));
-                pair.map_or(f32::NEG_INFINITY, |(a, b)| a * (1.0 - share) + b * share)
-            };
-            rle.run(false, u64::from(top));
-            for &(above, below, share) in &down {
-                let sum = blended(above) * (1.0 - share) + blended(below) * share;
-                rle.run(sum > self.least, 1);
-            }
-            rle.run(false, u64::from(height - bottom));
+            let pixels = down.iter().map(|(above, below, share)| {
+                let [above, below] = [above, below].map(|line| blended[line - lines.start]);
+                above * (1.0 - share) + below * share > self.least
+            });
+            rle.column(u64::from(top), pixels);
         }
         rle
     }

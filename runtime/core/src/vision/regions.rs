@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use bevel_manifest::{Activation, Decode, SemanticSpec, Task as TaskName};
 use bevel_prep::image::{Fit, ImageView, Preprocess};
-use bevel_prep::score::{Rle, sigmoid};
+use bevel_prep::score::{Rle, logit};
 use serde::Serialize;
 
 use crate::bundle::Bundle;
@@ -133,18 +133,13 @@ impl Task for SegmentRegions {
                 self.labels.len()
             )));
         }
-        let sides = [self.pixels.spec.height, self.pixels.spec.width].map(|side| side as f32);
+        let sides = self.pixels.sides();
         let pictures = values.chunks_exact(classes * height * width);
         let answers = images.iter().zip(pictures).zip(&scratch.fits);
         Ok(answers
             .map(|((image, logits), fit)| {
                 // Maps may be coarser than the tensor.
-                let scale = |i: usize, cells: usize| cells as f32 / sides[1 - i];
-                let cells = [scale(0, width), scale(1, height)];
-                let fit = Fit {
-                    scale: [0, 1].map(|i| fit.scale[i] * cells[i]),
-                    offset: [0, 1].map(|i| fit.offset[i] * cells[i]),
-                };
+                let fit = fit.in_cells([width, height], sides);
                 let maps = Maps {
                     values: logits,
                     classes,
@@ -183,50 +178,71 @@ pub(super) fn taps(
     pixels.map(tap).collect()
 }
 
-impl SegmentRegions {
+impl Maps<'_> {
+    /// The pixels of each class in a picture of height and width `size`, which sits among the cells as
+    /// `fit` says: each pixel has the class of its largest logit, or every class
+    /// whose logit is above `least`.
     /// Column by column, as masks are written.
-    fn regions(&self, maps: &Maps<'_>, fit: &Fit, [height, width]: [u32; 2]) -> Regions {
-        let [rows, columns] = maps.size;
+    fn masks(&self, fit: &Fit, [height, width]: [u32; 2], least: Option<f32>) -> Vec<Rle> {
+        let [rows, columns] = self.size;
         let [right, bottom] = [columns, rows].map(|cells| [0.0, (cells - 1) as f32]);
         let across = taps(0..width, right, fit.scale[0], fit.offset[0]);
         let down = taps(0..height, bottom, fit.scale[1], fit.offset[1]);
-        let one_is_right = self.spec.activation == Activation::Softmax;
-        let mut masks = vec![Rle::new(height, width); maps.classes];
+        let mut masks = vec![Rle::new(height, width); self.classes];
         let mut best = vec![(0usize, f32::NEG_INFINITY); down.len()];
         let mut blended = vec![0.0; rows];
+        let mut from = 0;
         for (left, right, share) in across {
             best.fill((0, f32::NEG_INFINITY));
-            let planes = maps.values.chunks_exact(rows * columns);
-            for (class, plane) in planes.enumerate() {
+            let planes = self.values.chunks_exact(rows * columns);
+            for ((class, plane), mask) in planes.enumerate().zip(&mut masks) {
                 for (out, line) in blended.iter_mut().zip(plane.chunks_exact(columns)) {
                     *out = line[left] * (1.0 - share) + line[right] * share;
                 }
-                for (best, (above, below, share)) in best.iter_mut().zip(&down) {
-                    let logit = blended[*above] * (1.0 - share) + blended[*below] * share;
-                    if !one_is_right {
-                        let score = match self.spec.activation {
-                            Activation::None => logit,
-                            _ => sigmoid(logit),
-                        };
-                        masks[class].run(score > self.spec.min_mask, 1);
-                    } else if logit > best.1 {
+                let logits = down.iter().map(|(above, below, share)| {
+                    blended[*above] * (1.0 - share) + blended[*below] * share
+                });
+                if let Some(least) = least {
+                    mask.column(0, logits.map(|logit| logit > least));
+                    continue;
+                }
+                for (best, logit) in best.iter_mut().zip(logits) {
+                    if logit > best.1 {
                         *best = (class, logit);
                     }
                 }
             }
-            if one_is_right {
-                for (class, mask) in masks.iter_mut().enumerate() {
-                    for (own, _) in &best {
-                        mask.run(*own == class, 1);
-                    }
-                }
+            if least.is_some() {
+                continue;
+            }
+            for run in best.chunk_by(|a, b| a.0 == b.0) {
+                let pixels = run.len() as u64;
+                masks[run[0].0].mark(from, pixels);
+                from += pixels;
             }
         }
+        masks
+    }
+}
+
+impl SegmentRegions {
+    fn regions(&self, maps: &Maps<'_>, fit: &Fit, [height, width]: [u32; 2]) -> Regions {
+        let one_is_right = self.spec.activation == Activation::Softmax;
+        // Logits are compared, so that no score has to be computed.
+        let least = match self.spec.activation {
+            Activation::Softmax => None,
+            Activation::None => Some(self.spec.min_mask),
+            _ => Some(logit(self.spec.min_mask)),
+        };
+        let masks = maps.masks(fit, [height, width], least);
         let pixels = (f64::from(height) * f64::from(width)).max(1.0);
         let region = |(index, rle): (usize, Rle)| {
+            if rle.area() == 0 {
+                return None;
+            }
             let mask = Mask::new(rle);
             let label = self.labels.get(index).cloned();
-            (mask.area() > 0).then(|| Region {
+            Some(Region {
                 label: label.unwrap_or_else(|| index.to_string()),
                 index,
                 share: (mask.area() as f64 / pixels) as f32,
@@ -241,6 +257,47 @@ impl SegmentRegions {
             classes,
             one_is_right,
             mask: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_have_the_best_class_or_all_above_a_limit() {
+        // 2×3 cells, a pixel each.
+        let values = [
+            [3.0, 0.0, 0.0, 3.0, 3.0, -1.0],
+            [1.0, 5.0, 5.0, 1.0, 1.0, -1.0],
+            [-1.0; 6],
+            [0.0, 0.0, 0.0, 0.0, 4.0, 7.0],
+        ];
+        let maps = Maps {
+            values: &values.concat(),
+            classes: 4,
+            size: [2, 3],
+        };
+        let fit = Fit {
+            scale: [1.0; 2],
+            offset: [0.0; 2],
+        };
+        // Runs down the columns.
+        type Runs = &'static [(u64, u64)];
+        let cases: [(Option<f32>, [Runs; 4]); 2] = [
+            (None, [&[(0, 2)], &[(2, 1), (4, 1)], &[], &[(3, 1), (5, 1)]]),
+            (
+                Some(0.5),
+                [&[(0, 2), (3, 1)], &[(0, 5)], &[], &[(3, 1), (5, 1)]],
+            ),
+        ];
+        for (least, expected) in cases {
+            let masks = maps.masks(&fit, [2, 3], least);
+            for (class, (mask, expected)) in masks.iter().zip(expected).enumerate() {
+                let runs: Vec<_> = mask.inside().collect();
+                assert_eq!(runs, expected, "class {class}, {least:?}");
+            }
         }
     }
 }

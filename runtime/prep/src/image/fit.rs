@@ -19,6 +19,16 @@ impl Fit {
         let y = |v: f32| (v - self.offset[1]) / self.scale[1];
         [x(x1), y(y1), x(x2), y(y2)]
     }
+
+    /// Where the picture sits among `cells`, columns and rows, of a map that is laid over a tensor of
+    /// `sides`, width and height in pixels.
+    pub fn in_cells(&self, cells: [usize; 2], sides: [u32; 2]) -> Self {
+        let factor = [0, 1].map(|i| cells[i] as f32 / sides[i] as f32);
+        Self {
+            scale: [0, 1].map(|i| self.scale[i] * factor[i]),
+            offset: [0, 1].map(|i| self.offset[i] * factor[i]),
+        }
+    }
 }
 
 /// Size of the scaled picture and where its visible part sits in the tensor.

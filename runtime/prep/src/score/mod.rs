@@ -39,6 +39,11 @@ pub fn sigmoid(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
 }
 
+/// `ln(p / (1 - p))`, the logit whose [`sigmoid`] is `p`: infinite for 0 and 1.
+pub fn logit(p: f32) -> f32 {
+    (p / (1.0 - p)).ln()
+}
+
 /// Indices of the `k` largest values, largest first; equal values in order of index. NaN is last.
 pub fn top_k(values: &[f32], k: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
@@ -69,6 +74,15 @@ mod tests {
     fn sigmoid_is_symmetric() {
         assert_eq!(sigmoid(0.0), 0.5);
         assert!((sigmoid(2.0) + sigmoid(-2.0) - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn logit_undoes_sigmoid() {
+        for p in [0.1, 0.5, 0.9] {
+            assert!((sigmoid(logit(p)) - p).abs() < 1e-6, "{p}");
+        }
+        assert_eq!(logit(0.5), 0.0);
+        assert_eq!([0.0, 1.0].map(logit), [f32::NEG_INFINITY, f32::INFINITY]);
     }
 
     #[test]

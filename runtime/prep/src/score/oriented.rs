@@ -48,10 +48,32 @@ impl OrientedBox {
     /// their means and covariances (ProbIoU, Llerena et al. 2021, arXiv:2106.06072, with the ε of
     /// ultralytics 8.4).
     pub fn similarity(&self, other: &Self) -> f32 {
+        Normal::from(self).similarity(&Normal::from(other))
+    }
+}
+
+/// The normal distribution that a box stands for.
+struct Normal {
+    mean: [f32; 2],
+    /// `[xx, yy, xy]`.
+    covariance: [f32; 3],
+}
+
+impl From<&OrientedBox> for Normal {
+    fn from(of: &OrientedBox) -> Self {
+        Self {
+            mean: of.center,
+            covariance: of.covariance(),
+        }
+    }
+}
+
+impl Normal {
+    fn similarity(&self, other: &Self) -> f32 {
         const EPSILON: f32 = 1e-7;
-        let [a1, b1, c1] = self.covariance();
-        let [a2, b2, c2] = other.covariance();
-        let [dx, dy] = [0, 1].map(|i| self.center[i] - other.center[i]);
+        let [a1, b1, c1] = self.covariance;
+        let [a2, b2, c2] = other.covariance;
+        let [dx, dy] = [0, 1].map(|i| self.mean[i] - other.mean[i]);
         let (a, b, c) = (a1 + a2, b1 + b2, c1 + c2);
         let spread = a * b - c * c;
         let means = (a * dy * dy + b * dx * dx) / (spread + EPSILON) * 0.25
@@ -76,12 +98,14 @@ pub fn suppress_oriented(
     let mut order: Vec<usize> = (0..boxes.len()).collect();
     order.retain(|&i| !boxes[i].2.is_nan());
     order.sort_by(|&a, &b| boxes[b].2.total_cmp(&boxes[a].2));
+    let normals: Vec<Normal> = boxes.iter().map(|(own, ..)| own.into()).collect();
     let stays = |&(rank, index): &(usize, usize)| {
-        let (own, class, _) = &boxes[index];
-        order[..rank].iter().all(|&better| {
-            let (other, other_class, _) = &boxes[better];
-            other_class != class || other.similarity(own) <= limit
-        })
+        // Not true of NaN: a broken box takes no other with it.
+        let beaten = |better: &usize| {
+            boxes[*better].1 == boxes[index].1
+                && normals[*better].similarity(&normals[index]) > limit
+        };
+        !order[..rank].iter().any(beaten)
     };
     let ranked = order.iter().copied().enumerate().filter(stays);
     ranked.map(|(_, index)| index).take(max_boxes).collect()
@@ -140,5 +164,17 @@ mod tests {
         assert_eq!(suppress_oriented(&boxes, 0.8, 9), [0, 3]);
         assert_eq!(suppress_oriented(&boxes, 1.0, 9), [0, 1, 2, 3]);
         assert_eq!(suppress_oriented(&boxes, 1.0, 2), [0, 1]);
+    }
+
+    #[test]
+    fn a_box_that_is_no_number_suppresses_none() {
+        let boxes = [
+            (boxed(4.0, f32::NAN), 0, 0.95),
+            (boxed(f32::NAN, 0.3), 0, 0.94),
+            (boxed(4.0, 0.3), 0, 0.9),
+            (boxed(4.3, 0.3), 0, 0.8),
+            (boxed(4.0, 0.3), 1, 0.6),
+        ];
+        assert_eq!(suppress_oriented(&boxes, 0.8, 9), [0, 1, 2, 4]);
     }
 }

@@ -316,12 +316,22 @@ fn what_weights_do_not_show_is_asked_for() {
             set(&[]),
             "between `features.4` and `features.9`",
         ),
+        (
+            with(vgg(), "features.18446744073709551615.weight", &[6, 6, 3, 3]),
+            set(&[]),
+            "does not use: `features.18446744073709551615.weight`",
+        ),
         (vit(), set(&[]), "--set heads"),
         (vit(), set(&[("heads", "3")]), "do not divide"),
         (
             with(vit(), "encoder.pos_embedding", &[1, 7, 8]),
             set(&[("heads", "2")]),
             "7 positions",
+        ),
+        (
+            vit(),
+            set(&[("heads", "2"), ("image_size", "64")]),
+            "`image_size` is 64, but the positions are those of 8 pixels",
         ),
     ];
     let dir = tempfile::tempdir().unwrap();

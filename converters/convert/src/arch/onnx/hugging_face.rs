@@ -12,13 +12,10 @@ use serde_json::Value;
 use super::{Job, fixed};
 use crate::arch::{heads, image, text};
 use crate::source::Source;
-use crate::{Error, Options};
+use crate::{Error, Options, labels};
 
 /// Relatives of RoBERTa count positions from behind the id that fills a text.
 const FROM_PADDING: [&str; 4] = ["camembert", "mpnet", "roberta", "xlm-roberta"];
-
-/// How many labels a classifier of pictures answers.
-const TOP_K: usize = 5;
 
 /// What `config.json` says that the graph is for; `None` where it says nothing that is known.
 pub(super) fn job(graph: &Graph, source: &Source, options: &Options) -> Result<Option<Job>, Error> {
@@ -123,7 +120,7 @@ fn pictures(graph: &Graph, source: &Source, options: &Options) -> Result<Job, Er
                 Some("multi_label_classification") => Activation::Sigmoid,
                 _ => Activation::Softmax,
             },
-            top_k: classes.min(TOP_K),
+            top_k: classes.min(labels::TOP_K),
         }),
         files: vec![text::labels(source, options, classes)?],
         notes: Vec::new(),

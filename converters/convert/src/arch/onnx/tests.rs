@@ -164,6 +164,9 @@ fn ultralytics_says_what_its_exports_do() {
         assert_eq!((image.width, image.height), (96, 64));
         let boxed = matches!(image.resize, Resize::Letterbox { .. });
         assert_eq!(boxed, case.task != Task::Classify, "{}", case.name);
+        // `classify_transforms` of ultralytics 8.4 brings what is no square to both sides.
+        let stretched = image.resize == Resize::Stretch;
+        assert_eq!(stretched, case.task == Task::Classify, "{}", case.name);
         if let Some(detect) = manifest.decode.detect() {
             assert_eq!((&detect.head, detect.max_boxes), (&BoxHead::Yolo, 300));
         }
@@ -193,6 +196,12 @@ fn what_does_not_fit_is_told() {
             metadata: &[("task", "detect"), ("imgsz", "640")],
             task: None,
             says: "`imgsz`",
+        },
+        Case {
+            name: "a size that no picture has",
+            metadata: &[("task", "detect"), ("imgsz", "[640, 9999999]")],
+            task: None,
+            says: "`imgsz` that no picture has",
         },
         Case {
             name: "another task",

@@ -12,30 +12,16 @@
 //!
 //! Limit: exports that choose their boxes themselves (`nms=True`, end-to-end heads) answer tensors.
 
-use bevel_manifest::{
-    Activation, Anchor, BoxHead, ChannelOrder, ClassifySpec, Decode, DetectSpec, ImageInput, Input,
-    InstanceSpec, Interpolation, MaskHead, PoseSpec, Resize, Task,
-};
+use bevel_manifest::{Activation, ClassifySpec, Decode, Input, Task};
 use bevel_onnx::Graph;
 use serde_json::Value;
 
 use super::{Job, fixed, literal};
 use crate::arch::BundleFile;
+use crate::arch::ultralytics::{Extra, Found, boxes, cropped, letterboxed};
+use crate::set::MAX_SIDE;
 use crate::source::Source;
 use crate::{Error, Options, labels};
-
-const MIN_SCORE: f32 = 0.25;
-const IOU: f32 = 0.7;
-const MAX_BOXES: usize = 300;
-
-/// A pixel belongs to a mask from here on.
-const MIN_MASK: f32 = 0.5;
-
-/// Grey around a letterboxed picture.
-const FILL: u8 = 114;
-
-/// How many labels a classifier answers.
-const TOP_K: usize = 5;
 
 /// The numbers of a box before its classes.
 const BOX: usize = 4;
@@ -55,70 +41,70 @@ pub(super) fn job(
         what: format!("its metadata {what}; export it again with a current Ultralytics"),
     };
     let size = literal::parse(size).and_then(|size| match size.as_array()?.as_slice() {
-        [height, width] => Some((height.as_u64()?, width.as_u64()?)),
+        [height, width] => Some([height.as_u64()?, width.as_u64()?]),
         _ => None,
     });
-    let Some((height, width)) = size else {
+    let Some(size) = size else {
         return Err(wrong("gives no `imgsz` of two numbers"));
     };
     let Some(names) = class_names(names) else {
         return Err(wrong("gives no `names` of all classes"));
     };
-    let (height, width) = match (u32::try_from(height), u32::try_from(width)) {
-        (Ok(height), Ok(width)) => (height, width),
-        _ => return Err(wrong("gives an `imgsz` that no picture has")),
+    let side = |side: u64| {
+        usize::try_from(side)
+            .ok()
+            .filter(|n| (1..=MAX_SIDE).contains(n))
     };
+    let [Some(height), Some(width)] = size.map(side) else {
+        return Err(wrong("gives an `imgsz` that no picture has"));
+    };
+    let size = [height, width];
     let chosen = said("end2end") == Some("True") || chooses(said("args"));
     let keypoints = said("kpt_shape").and_then(keypoints);
     let task = task.to_owned();
 
     let classes = names.len();
-    let wide = |extra: usize| fixed(graph, 0, 1).is_none_or(|rows| rows == BOX + classes + extra);
     if chosen && task != "classify" {
         return Ok(Some(Job::tensors(Some(format!(
             "the export chooses its boxes itself ({task}), which is run as tensors; export with nms=False \
              to have them decoded here"
         )))));
     }
-    let masks = fixed(graph, 1, 1);
-    let file = options.labels_name();
-    let detect = DetectSpec {
-        head: BoxHead::Yolo,
-        labels: file.into(),
-        min_score: MIN_SCORE,
-        iou: IOU,
-        max_boxes: MAX_BOXES,
-    };
-    let (task, decode, outputs) = match (task.as_str(), masks, keypoints) {
-        ("detect", ..) if wide(0) => (Task::Detect, Decode::Detect(detect), &["predictions"][..]),
+    let extra = match (task.as_str(), fixed(graph, 1, 1), keypoints) {
+        ("detect", ..) => Some(Extra::None),
         // The angle is behind the classes.
-        ("obb", ..) if wide(1) => (Task::Obb, Decode::Obb(detect), &["predictions"][..]),
-        ("segment", Some(count), _) if wide(count) => {
-            let spec = InstanceSpec {
-                detect,
-                masks: MaskHead::Prototypes { count },
-                min_mask: MIN_MASK,
+        ("obb", ..) => Some(Extra::Angle),
+        ("segment", Some(count), _) => Some(Extra::Masks(count)),
+        ("pose", _, Some((keypoints, dims))) => Some(Extra::Keypoints(keypoints, dims)),
+        _ => None,
+    };
+    let channels = fixed(graph, 0, 1);
+    let wide = |extra: &Extra| channels.is_none_or(|n| n == BOX + classes + extra.width());
+    let file = options.labels_name();
+    let (task, input, decode, outputs) = match (task.as_str(), extra.filter(wide)) {
+        (_, Some(extra)) => {
+            let found = Found {
+                classes,
+                extra,
+                single: false,
             };
-            let outputs = &["predictions", "prototypes"][..];
-            (Task::Segment, Decode::Instances(spec), outputs)
-        }
-        ("pose", _, Some((keypoints, dims))) if wide(keypoints * dims) => {
-            let spec = PoseSpec {
-                detect,
-                keypoints,
-                dims,
+            let outputs = match extra {
+                Extra::Masks(_) => &["predictions", "prototypes"][..],
+                _ => &["predictions"],
             };
-            (Task::Pose, Decode::Pose(spec), &["predictions"][..])
+            let decode = boxes(&found, file);
+            (extra.task(), letterboxed(size), decode, outputs)
         }
-        ("classify", ..) if fixed(graph, 0, 1).is_none_or(|columns| columns == classes) => {
+        ("classify", _) if channels.is_none_or(|columns| columns == classes) => {
             let spec = ClassifySpec {
                 labels: Some(file.into()),
                 activation: Activation::None,
-                top_k: classes.min(TOP_K),
+                top_k: classes.min(labels::TOP_K),
             };
-            (Task::Classify, Decode::Classify(spec), &["logits"][..])
+            let decode = Decode::Classify(spec);
+            (Task::Classify, cropped(size), decode, &["logits"][..])
         }
-        (other, ..) => {
+        (other, _) => {
             return Ok(Some(Job::tensors(Some(format!(
                 "its outputs are not those of Ultralytics' `{other}` with {classes} classes, so it is run as \
                  tensors"
@@ -127,33 +113,9 @@ pub(super) fn job(
     };
     let labels = labels_file(&names, options)?;
     rename(graph, outputs);
-    let (resize, interpolation) = match task {
-        Task::Classify => (
-            Resize::CenterCrop {
-                shorter_side: width.min(height),
-            },
-            Interpolation::BilinearAntialias,
-        ),
-        _ => (
-            Resize::Letterbox {
-                anchor: Anchor::Center,
-                fill: FILL,
-            },
-            Interpolation::Bilinear,
-        ),
-    };
     Ok(Some(Job {
         task,
-        input: Input::Image(ImageInput {
-            width,
-            height,
-            resize,
-            interpolation,
-            channels: ChannelOrder::Rgb,
-            scale: 1.0 / 255.0,
-            mean: [0.0; 3],
-            std: [1.0; 3],
-        }),
+        input: Input::Image(input),
         decode,
         files: vec![labels],
         notes: Vec::new(),

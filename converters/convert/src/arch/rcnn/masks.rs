@@ -10,6 +10,9 @@ use crate::arch::map::{Conv2d, Map};
 /// Cells of a region along each axis (`mask_roi_pool`).
 const SIDE: usize = 14;
 
+/// Pixels of a mask for each cell, along each axis (`MaskRCNNPredictor`).
+const FINER: usize = 2;
+
 /// K×1×M×M, 0 ..= 1, and M.
 pub(super) fn paint(
     net: &mut Net<'_>,
@@ -24,9 +27,7 @@ pub(super) fn paint(
     };
     let x = pyramid::convs(net, &x, "roi_heads.mask_head")?;
     let name = "roi_heads.mask_predictor.conv5_mask";
-    let finer = net.weights.shape(&format!("{name}.weight"));
-    let finer = finer.and_then(|s| s.get(2)).copied().unwrap_or(1);
-    let x = net.spread2d(&x, name)?;
+    let x = net.spread2d(&x, name, FINER)?;
     let x = net.activated(&x, Activation::Relu);
     let x = net.conv2d(
         &x,
@@ -42,5 +43,5 @@ pub(super) fn paint(
     let own = [("batch_dims", 1.into())];
     let masks = graph.node("GatherND", &[&x.value, &labels], own);
     let masks = graph.node("Sigmoid", &[&masks], []);
-    Ok((regions.restored(net, &masks), SIDE * finer))
+    Ok((regions.restored(net, &masks), SIDE * FINER))
 }

@@ -4,12 +4,15 @@
 use serde_json::Value;
 
 use crate::arch::settings::Settings;
+use crate::arch::torchvision::IMAGENET;
 use crate::source::Source;
 use crate::weights::Weights;
 use crate::{Error, arch::rcnn::pyramid};
 
 /// Arguments of `FasterRCNN` and its parts.
 pub(super) struct Plan {
+    /// Faster or Mask R-CNN, for errors.
+    pub family: &'static str,
     /// The shorter and the longer side of the scaled picture, in pixels.
     pub min_size: f64,
     pub max_size: f64,
@@ -116,12 +119,14 @@ impl Plan {
         }
         let size = |key| reader.number(key, None, 1.0..=MOST);
         let fraction = |key| reader.number(key, None, 0.0..=1.0);
-        let color = |key, usual: [f32; 3]| reader.numbers(key, usual);
+        let [mean, std] = IMAGENET;
+        let divisor = |n: f32| n.is_finite() && n != 0.0;
         Ok(Self {
+            family,
             min_size: size("min_size")?,
             max_size: size("max_size")?,
-            mean: color("image_mean", [0.485, 0.456, 0.406])?,
-            std: color("image_std", [0.229, 0.224, 0.225])?,
+            mean: reader.numbers("image_mean", mean, f32::is_finite)?,
+            std: reader.numbers("image_std", std, divisor)?,
             before: size("rpn_pre_nms_top_n_test")? as usize,
             after: size("rpn_post_nms_top_n_test")? as usize,
             proposal_iou: fraction("rpn_nms_thresh")?,
@@ -129,7 +134,7 @@ impl Plan {
             score: fraction("box_score_thresh")?,
             iou: fraction("box_nms_thresh")?,
             detections: size("box_detections_per_img")? as usize,
-            weights: reader.numbers("bbox_reg_weights", [10.0, 10.0, 5.0, 5.0])?,
+            weights: reader.numbers("bbox_reg_weights", [10.0, 10.0, 5.0, 5.0], divisor)?,
             anchors,
             epsilon,
             notes,
@@ -183,17 +188,23 @@ impl Reader<'_> {
         })
     }
 
+    /// Numbers of which each is `good`.
     fn numbers<const N: usize>(
         &self,
         key: &'static str,
         usual: [f32; N],
+        good: fn(f32) -> bool,
     ) -> Result<[f32; N], Error> {
         let Some(value) = self.value(key)? else {
             return Ok(usual);
         };
         let list = list(&value).and_then(|list| <[f32; N]>::try_from(list).ok());
-        let list = list.filter(|list| list.iter().all(|n| n.is_finite() && *n != 0.0));
-        list.ok_or_else(|| self.wrong(key, &value, &format!("{N} numbers")))
+        let list = list.filter(|list| list.iter().all(|n| good(*n)));
+        let expected = match good(0.0) {
+            true => format!("{N} numbers"),
+            false => format!("{N} numbers other than 0"),
+        };
+        list.ok_or_else(|| self.wrong(key, &value, &expected))
     }
 
     /// A list of numbers for each level; from a list of numbers `spread` makes one.
@@ -270,6 +281,40 @@ fn anchor(size: f32, ratio: f32) -> [f32; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::set::Set;
+    use crate::testing::{Shapes, write_safetensors};
+
+    #[test]
+    fn means_may_be_zero_and_divisors_may_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model.safetensors");
+        write_safetensors(&path, &Shapes::from([("w".into(), vec![1])]));
+        let mut source = Source::open(&path).unwrap();
+        let divisor = |n: f32| n.is_finite() && n != 0.0;
+        let cases = [
+            ("[0, 0, 0]", f32::is_finite as fn(f32) -> bool, Ok([0.0; 3])),
+            ("[0.5, 0, 1]", f32::is_finite, Ok([0.5, 0.0, 1.0])),
+            ("[1, 0.5, 2]", divisor, Ok([1.0, 0.5, 2.0])),
+            ("[1, 0, 1]", divisor, Err("3 numbers other than 0")),
+            ("[1, 1]", f32::is_finite, Err("expected 3 numbers;")),
+            ("[1e300, 1, 1]", f32::is_finite, Err("expected 3 numbers;")),
+        ];
+        for (text, good, expected) in cases {
+            source.set = Set::new(&[("image_mean".into(), text.into())].into());
+            let reader = Reader {
+                source: &source,
+                config: None,
+                builder: &[],
+            };
+            match (reader.numbers("image_mean", [9.0; 3], good), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{text}"),
+                (Err(error), Err(says)) => {
+                    assert!(error.to_string().contains(says), "{text}: {error}");
+                }
+                (found, _) => panic!("{text}: {found:?}"),
+            }
+        }
+    }
 
     /// `AnchorGenerator(((32,), (12, 45)), ((0.5, 1.0, 2.0), (0.3, 1.7)))` of torchvision 0.29.
     #[test]

@@ -113,6 +113,15 @@ fn level(
     let x = pyramid::convs(net, map, "rpn.head.conv")?;
     let logits = net.conv2d(&x, "rpn.head.cls_logits", Conv2d::PLAIN)?;
     let deltas = net.conv2d(&x, "rpn.head.bbox_pred", Conv2d::PLAIN)?;
+    let (anchors, rows) = (logits.channels, deltas.channels);
+    // 0 while a weight is missing.
+    if anchors != 0 && rows != 0 && rows != 4 * anchors {
+        return Err(Error::Unsupported {
+            family: plan.family,
+            what: format!("`rpn.head.bbox_pred` with {rows} outputs for {anchors} anchors"),
+            next: "four of each anchor are".into(),
+        });
+    }
     let (flat, rows) = (net.i64s(&[-1]), net.i64s(&[-1, 4]));
     let most = net.i64s(&[plan.before as i64]);
     let graph = &mut net.graph;
@@ -179,4 +188,48 @@ fn anchors(
     let kinds = graph.node("Add", &[&first, &kinds], []);
     let extent = graph.node("Gather", &[&extents, &kinds], []);
     Centred { middle, extent }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::set::Set;
+    use crate::source::Source;
+    use crate::testing::{Shapes, write_safetensors};
+    use crate::weights::Weights;
+
+    #[test]
+    fn each_anchor_has_four_deltas() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model.safetensors");
+        for (deltas, says) in [
+            (12, None),
+            (
+                13,
+                Some("`rpn.head.bbox_pred` with 13 outputs for 3 anchors"),
+            ),
+        ] {
+            let shapes = [("cls_logits", 3), ("bbox_pred", deltas)];
+            let shapes = shapes
+                .map(|(part, outputs)| (format!("rpn.head.{part}.weight"), vec![outputs, 2, 1, 1]));
+            write_safetensors(&path, &Shapes::from(shapes));
+            let mut source = Source::open(&path).unwrap();
+            let anchors = [
+                ("anchor_sizes", "[[32]]"),
+                ("aspect_ratios", "[[0.5, 1, 2]]"),
+            ];
+            let anchors = anchors.map(|(key, value)| (key.into(), value.into()));
+            source.set = Set::new(&anchors.into());
+            let weights = Weights::new(&source.checkpoint, "toy");
+            let plan = Plan::read(&source, "toy", &weights, false).unwrap();
+            let mut net = Net::new("toy", &weights);
+            let map = net.picture("x", 2, None);
+            let found = level(&mut net, &map, 0, &plan, &mut Levels::default());
+            match (found, says) {
+                (Ok(()), None) => {}
+                (Err(error), Some(says)) => assert!(error.to_string().contains(says), "{error}"),
+                (found, _) => panic!("{deltas}: {found:?}"),
+            }
+        }
+    }
 }

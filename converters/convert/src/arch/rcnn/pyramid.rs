@@ -57,7 +57,7 @@ pub(super) fn build(net: &mut Net<'_>, picture: &Map, plan: &Plan) -> Result<Pyr
         let width = shape.and_then(|s| s.get(1)).copied().unwrap_or(0);
         let Some(stage) = rest.find(|(map, _)| map.channels == width || map.channels == 0) else {
             return Err(Error::Unsupported {
-                family: "faster-rcnn",
+                family: plan.family,
                 what: format!("a pyramid whose level {level} is over a map of {width} channels"),
                 next: "it must be over stages of the trunk, from fine to coarse".into(),
             });
@@ -67,7 +67,7 @@ pub(super) fn build(net: &mut Net<'_>, picture: &Map, plan: &Plan) -> Result<Pyr
             && stage.1 > 2 * finer
         {
             return Err(Error::Unsupported {
-                family: "faster-rcnn",
+                family: plan.family,
                 what: format!(
                     "a pyramid that leaves out the map between its levels {} and {level}",
                     level - 1

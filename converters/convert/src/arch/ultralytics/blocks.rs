@@ -10,6 +10,9 @@ use crate::Error;
 use crate::arch::layers::{Activation, Net};
 use crate::arch::map::{Filter, Pool};
 
+/// Poolings of one block beyond which a model is broken; 3 are usual.
+const MAX_POOLS: usize = 64;
+
 type Build = fn(&mut Builder<'_>, &Module<'_>, &Plane) -> Result<Plane, Error>;
 
 /// Names of classes, and what they compute.
@@ -188,7 +191,11 @@ fn spp(b: &mut Builder<'_>, m: &Module<'_>, x: &Plane) -> Result<Plane, Error> {
 
 fn sppf(b: &mut Builder<'_>, m: &Module<'_>, x: &Plane) -> Result<Plane, Error> {
     let pool = m.part("m")?;
-    let pools = vec![pool; m.size_or("n", 3)?.min(64)];
+    let count = m.size_or("n", 3)?;
+    if count > MAX_POOLS {
+        return Err(m.wrong(&format!("of {count} poolings")));
+    }
+    let pools = vec![pool; count];
     let y = pyramid(b, m, x, &pools)?;
     let y = b.inner(m, "cv2", &y)?;
     added(b, m, x, y, false)
@@ -287,7 +294,7 @@ fn patches(b: &mut Builder<'_>, m: &Module<'_>, x: &Plane) -> Result<Plane, Erro
     }
     b.net.graph.set_scope(&m.name);
     Ok(Plane {
-        map: b.net.spread2d(&x.map, &m.name)?,
+        map: b.net.spread2d(&x.map, &m.name, stride)?,
         size: x.size.map(|n| n.saturating_mul(stride)),
     })
 }

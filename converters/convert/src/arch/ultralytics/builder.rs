@@ -12,6 +12,9 @@ use crate::arch::map::{Conv2d, Filter, Map, Pool};
 /// Modules of one model; the largest has 2,000. Some may be there many times over.
 const MODULES: usize = 1 << 16;
 
+/// Cells of a map along an axis beyond which a model is broken: a picture has 8192 pixels at most.
+const MAX_SIDE: usize = 1 << 16;
+
 /// Classes of non-linearities; `None` does nothing.
 const ACTIVATIONS: [(&str, Option<Activation>); 8] = [
     ("GELU", Some(Activation::Gelu)),
@@ -29,6 +32,13 @@ const ACTIVATIONS: [(&str, Option<Activation>); 8] = [
 pub(super) struct Plane {
     pub map: Map,
     pub size: [usize; 2],
+}
+
+impl Plane {
+    /// Whether its cells can be counted.
+    fn is_sound(&self) -> bool {
+        self.size.iter().all(|side| *side <= MAX_SIDE)
+    }
 }
 
 /// A graph that modules are written into.
@@ -57,7 +67,11 @@ impl<'a> Builder<'a> {
                 next: format!("known: {}", known.join(", ")),
             });
         };
-        build(self, module, x)
+        let plane = build(self, module, x)?;
+        match plane.is_sound() {
+            true => Ok(plane),
+            false => Err(module.wrong(&format!("that makes a map of {:?}", plane.size))),
+        }
     }
 
     /// The module inside `module` under a name.
@@ -283,5 +297,29 @@ impl Window {
         let reach = self.kernel.checked_sub(1)?.checked_mul(self.dilation)?;
         let room = size.checked_add(2 * self.padding)?.checked_sub(reach + 1)?;
         Some(room.checked_div(self.stride)? + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_of_a_map_can_be_counted() {
+        let cases = [
+            ([0, 0], true),
+            ([80, 120], true),
+            ([MAX_SIDE, MAX_SIDE], true),
+            ([MAX_SIDE + 1, 1], false),
+            // What upsampling of upsampling comes to.
+            ([1, usize::MAX], false),
+        ];
+        for (size, expected) in cases {
+            let map = Map {
+                value: "x".into(),
+                channels: 1,
+            };
+            assert_eq!(Plane { map, size }.is_sound(), expected, "{size:?}");
+        }
     }
 }

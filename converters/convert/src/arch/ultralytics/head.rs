@@ -4,6 +4,7 @@
 //! Li et al. 2020, arXiv:2006.04388), whose mean is the distance. Centre and size are linear in the
 //! four means, so that one product with a constant makes them of the distributions.
 
+use bevel_manifest::Task;
 use bevel_onnx::{DType, Dim, Tensor};
 
 use super::blocks::proto;
@@ -16,7 +17,7 @@ const ANCHORS: usize = 1 << 22;
 
 /// What a head answers besides boxes and scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extra {
+pub(in crate::arch) enum Extra {
     None,
     /// Coefficients of so many mask prototypes.
     Masks(usize),
@@ -25,8 +26,30 @@ pub(super) enum Extra {
     Angle,
 }
 
+impl Extra {
+    /// Numbers of each box behind its classes.
+    pub fn width(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Angle => 1,
+            Self::Masks(count) => count,
+            Self::Keypoints(count, dims) => count * dims,
+        }
+    }
+
+    /// What such boxes are for.
+    pub fn task(self) -> Task {
+        match self {
+            Self::None => Task::Detect,
+            Self::Masks(_) => Task::Segment,
+            Self::Keypoints(..) => Task::Pose,
+            Self::Angle => Task::Obb,
+        }
+    }
+}
+
 /// A head of boxes that was built.
-pub(super) struct Found {
+pub(in crate::arch) struct Found {
     pub classes: usize,
     pub extra: Extra,
     /// Whether a thing gets one box, so that none need be suppressed.
@@ -165,7 +188,7 @@ pub(super) fn boxes(
             Some(flattened(b, &masks, &[count], &anchors))
         }
         Extra::Keypoints(count, dims) => {
-            Some(keypoints(b, m, single, planes, [count, dims], &anchors)?)
+            Some(keypoints(b, m, &branch, planes, [count, dims], &anchors)?)
         }
     };
 
@@ -175,15 +198,9 @@ pub(super) fn boxes(
         .chain(more.as_deref())
         .collect();
     let predictions = b.net.graph.node("Concat", &rows, [("axis", 1.into())]);
-    let width = match extra {
-        Extra::None => 0,
-        Extra::Angle => 1,
-        Extra::Masks(count) => count,
-        Extra::Keypoints(count, dims) => count * dims,
-    };
     let dims = [
         Dim::named("batch"),
-        Dim::Fixed(4 + classes + width),
+        Dim::Fixed(4 + classes + extra.width()),
         Dim::Fixed(anchors.total()),
     ];
     let graph = &mut b.net.graph;
@@ -325,18 +342,17 @@ fn angles(
 fn keypoints(
     b: &mut Builder<'_>,
     m: &Module<'_>,
-    single: bool,
+    branch: &dyn Fn(&str) -> String,
     planes: &[Plane],
     [count, dims]: [usize; 2],
     anchors: &Anchors,
 ) -> Result<String, Error> {
-    let prefix = if single { "one2one_" } else { "" };
     let newer = m.kind() == "Pose26";
     // Distances from the anchor in strides: YOLOv8's are half of that, from its cell's corner.
     let (factor, shift) = if newer { (1.0, 0.0) } else { (2.0, -0.5) };
-    let trunks = m.part(&format!("{prefix}cv4"))?.list()?;
+    let trunks = m.part(&branch("cv4"))?.list()?;
     let heads = match newer {
-        true => m.part(&format!("{prefix}cv4_kpts"))?.list()?,
+        true => m.part(&branch("cv4_kpts"))?.list()?,
         false => Vec::new(),
     };
     if trunks.len() != planes.len() || newer && heads.len() != planes.len() {

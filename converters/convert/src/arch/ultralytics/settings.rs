@@ -113,7 +113,7 @@ pub(super) fn labels(
 }
 
 /// How `predict` prepares pictures for boxes.
-pub(super) fn letterboxed(size: [usize; 2]) -> ImageInput {
+pub(in crate::arch) fn letterboxed(size: [usize; 2]) -> ImageInput {
     let resize = Resize::Letterbox {
         anchor: Anchor::Center,
         fill: FILL,
@@ -122,7 +122,7 @@ pub(super) fn letterboxed(size: [usize; 2]) -> ImageInput {
 }
 
 /// How it does for a classifier (`classify_transforms`).
-pub(super) fn cropped(size: [usize; 2]) -> ImageInput {
+pub(in crate::arch) fn cropped(size: [usize; 2]) -> ImageInput {
     let resize = match size {
         [h, w] if h == w => Resize::CenterCrop {
             shorter_side: h as u32,

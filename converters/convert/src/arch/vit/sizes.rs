@@ -7,6 +7,7 @@ use crate::arch::image;
 use crate::arch::layers::Activation;
 use crate::arch::settings::Settings;
 use crate::arch::torchvision::{HALVES, Preset};
+use crate::set::MAX_SIDE;
 use crate::source::Source;
 use crate::weights::Weights;
 
@@ -64,7 +65,8 @@ impl Vit {
         let distilled = has(format!("{prefix}embeddings.distillation_token"));
         let patches = tokens.saturating_sub(1 + usize::from(distilled));
         let grid = patches.isqrt();
-        if grid * grid != patches || !(1..=MAX_SIDE).contains(&patch) || grid > MAX_SIDE {
+        let sized = (1..=MAX_SIDE).contains(&patch) && grid <= MAX_SIDE / patch;
+        if grid * grid != patches || !sized {
             return Err(Error::Unsupported {
                 family: NAME,
                 what: format!("a table of {tokens} positions for patches of {patch} pixels"),
@@ -93,8 +95,9 @@ impl Vit {
         };
         vit.heads = vit.count_heads(source)?;
         if source.model_type().is_some() {
-            vit.configure(&Settings::read(source, NAME)?, source)?;
+            vit.configure(&Settings::read(source, NAME)?)?;
         }
+        vit.side = vit.picture_side(source)?;
         Ok(vit)
     }
 
@@ -126,21 +129,29 @@ impl Vit {
     }
 
     /// What `config.json` of transformers says beyond the weights.
-    fn configure(&mut self, settings: &Settings<'_>, source: &Source) -> Result<(), Error> {
+    fn configure(&mut self, settings: &Settings<'_>) -> Result<(), Error> {
         self.norm_epsilon = settings.number("layer_norm_eps", 1e-12)? as f32;
         self.activation = settings.activation("hidden_act", Activation::Gelu)?;
         self.pooler = settings.activation("pooler_act", Activation::Tanh)?;
-        // A side may be longer than its patches.
-        if let Some(side) = image::configured_side(source)? {
-            if side / self.patch != self.side / self.patch {
-                return Err(settings.wrong(format!(
-                    "`image_size` is {side}, but the positions are those of {} pixels",
-                    self.side
-                )));
-            }
-            self.side = side;
-        }
         Ok(())
+    }
+
+    /// What the user says, else `config.json`, else as the positions have it. It may be longer than its
+    /// patches.
+    fn picture_side(&self, source: &Source) -> Result<usize, Error> {
+        let said = match source.set.size("image_size")? {
+            Some(side) => Some(side),
+            None => image::configured_side(source)?,
+        };
+        let side = said.unwrap_or(self.side);
+        if side / self.patch != self.side / self.patch {
+            return Err(Error::Request(format!(
+                "`image_size` is {side}, but the positions are those of {} pixels; correct it in \
+                 config.json or with --set",
+                self.side
+            )));
+        }
+        Ok(side)
     }
 
     /// How pictures are prepared: as the image processor says that lies beside the weights, else as
@@ -165,6 +176,3 @@ impl Vit {
         image::input(source, Some(self.side), usual)
     }
 }
-
-/// Beyond this a length in pixels or patches is a mistake.
-const MAX_SIDE: usize = 4096;

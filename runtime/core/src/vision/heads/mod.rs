@@ -10,6 +10,7 @@ use bevel_prep::score::Box2d;
 use crate::error::{Error, Result};
 use crate::pipeline::Outputs;
 use crate::session::Session;
+pub(super) use yolo::Extras;
 
 /// How predictions are read.
 pub(super) enum Head {
@@ -96,22 +97,17 @@ impl Head {
         }
     }
 
-    /// What the prediction that a box of picture `at` of `pictures` was read from has for the task.
+    /// What the predictions of picture `at` of `pictures` have for the task; nothing in layouts that say
+    /// nothing extra.
     ///
     /// # Errors
     /// [`Error::Unsupported`] where the output is not f32.
-    pub fn extra(
-        &self,
-        outputs: &Outputs<'_>,
-        picture: [usize; 2],
-        found: &Box2d,
-    ) -> Result<Vec<f32>> {
+    pub fn extras<'a>(&self, outputs: &'a Outputs<'_>, picture: [usize; 2]) -> Result<Extras<'a>> {
         let Self::Yolo(columns) = self else {
-            return Ok(Vec::new());
+            return Ok(Extras::default());
         };
-        let predictions = outputs.first_f32()?;
-        let values = share(predictions.as_slice().unwrap_or_default(), picture);
-        Ok(columns.extra(values, found.prediction as usize))
+        let values = outputs.first_f32()?.to_slice().unwrap_or_default();
+        Ok(columns.extras(share(values, picture)))
     }
 }
 

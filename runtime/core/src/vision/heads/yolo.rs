@@ -18,8 +18,11 @@ impl Columns {
         Self { classes, extra }
     }
 
+    /// Numbers are a bundle's word: more than there can be fit no output.
     fn rows(&self) -> usize {
-        4 + self.classes + self.extra
+        4usize
+            .saturating_add(self.classes)
+            .saturating_add(self.extra)
     }
 
     /// Whether an output has this layout, and what it should be.
@@ -28,11 +31,17 @@ impl Columns {
         (fits, format!("N×{}×A", self.rows()))
     }
 
-    /// What a prediction of a picture has for the task.
-    pub fn extra(&self, picture: &[f32], prediction: usize) -> Vec<f32> {
+    /// What the predictions of a picture have for the task.
+    pub fn extras<'a>(&self, picture: &'a [f32]) -> Extras<'a> {
         let columns = picture.len() / self.rows();
-        let row = |row: usize| picture.get(row * columns + prediction).copied();
-        (4 + self.classes..self.rows()).filter_map(row).collect()
+        let behind = (4 * columns).saturating_add(self.classes.saturating_mul(columns));
+        match columns {
+            0 => Extras::default(),
+            _ => Extras {
+                values: picture.get(behind..).unwrap_or_default(),
+                columns,
+            },
+        }
     }
 
     /// One box a prediction, of its best class, where that scores at least `min_score`: what
@@ -77,6 +86,22 @@ impl Columns {
     }
 }
 
+/// Rows of numbers for the task, one column a prediction.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in super::super) struct Extras<'a> {
+    values: &'a [f32],
+    columns: usize,
+}
+
+impl<'a> Extras<'a> {
+    /// Those of the prediction that a box was read from.
+    pub fn of(self, found: &Box2d) -> impl Iterator<Item = f32> + use<'a> {
+        let rows = self.values.chunks_exact(self.columns.max(1));
+        let column = found.prediction as usize;
+        rows.filter_map(move |row| row.get(column).copied())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,5 +133,41 @@ mod tests {
         assert_eq!(got, expected);
         assert!(!columns.candidates(&picture, &[1, 6, count], 0.35, &mut out));
         assert!(!columns.candidates(&picture, &[1, 7, count + 1], 0.35, &mut out));
+    }
+
+    #[test]
+    fn numbers_for_the_task_are_behind_the_scores() {
+        let columns = Columns::new(1, 2);
+        let picture: Vec<f32> = (0..14).map(|i| i as f32).collect();
+        let found = |prediction| Box2d {
+            xyxy: [0.0; 4],
+            class: 0,
+            score: 1.0,
+            prediction,
+        };
+        let of = |prediction| {
+            columns
+                .extras(&picture)
+                .of(&found(prediction))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(0), [10.0, 12.0]);
+        assert_eq!(of(1), [11.0, 13.0]);
+        assert!(of(2).is_empty());
+    }
+
+    #[test]
+    fn more_numbers_than_there_can_be_fit_nothing() {
+        for columns in [Columns::new(2, usize::MAX), Columns::new(usize::MAX, 3)] {
+            assert!(!columns.fits(&[Some(1), Some(7), Some(1)]).0);
+            assert!(!columns.candidates(&[0.5; 7], &[1, 7, 1], 0.0, &mut Vec::new()));
+            let found = Box2d {
+                xyxy: [0.0; 4],
+                class: 0,
+                score: 1.0,
+                prediction: 0,
+            };
+            assert!(columns.extras(&[0.5; 7]).of(&found).next().is_none());
+        }
     }
 }

@@ -10,7 +10,8 @@
 /// rle.run(true, 2);
 /// rle.run(true, 1);
 /// // What no run tells is out of the mask.
-/// assert_eq!(rle.finish(), "132");
+/// rle.finish();
+/// assert_eq!(rle.text(), "132");
 /// assert_eq!(rle.area(), 3);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,14 +66,38 @@ impl Rle {
         }
     }
 
-    /// `counts` as text: each count, from the third run on less that two before it, in groups of five
-    /// bits, the lowest first, with 32 where more follow, each plus 48.
-    pub fn finish(&mut self) -> String {
-        self.run(false, self.left);
-        self.text()
+    /// A column of the picture that is out of the mask above `top` and below the given `pixels`.
+    pub fn column(&mut self, top: u64, pixels: impl IntoIterator<Item = bool>) {
+        let mut told = top;
+        let (mut inside, mut length) = (false, top);
+        for pixel in pixels {
+            if pixel != inside {
+                self.run(inside, length);
+                (inside, length) = (pixel, 0);
+            }
+            length += 1;
+            told += 1;
+        }
+        self.run(inside, length);
+        self.run(false, u64::from(self.size[0]).saturating_sub(told));
     }
 
-    /// The same for a mask that is whole.
+    /// Pixels of the mask from a place on, counted down the columns, behind those that runs have told;
+    /// what lies between is out of the mask.
+    pub fn mark(&mut self, from: u64, pixels: u64) {
+        let all = u64::from(self.size[0]) * u64::from(self.size[1]);
+        let known = all - self.left;
+        self.run(false, from.saturating_sub(known));
+        self.run(true, pixels);
+    }
+
+    /// Completes the mask: what no run has told is out of it.
+    pub fn finish(&mut self) {
+        self.run(false, self.left);
+    }
+
+    /// `counts` as text of a mask that is whole: each count, from the third run on less that two before
+    /// it, in groups of five bits, the lowest first, with 32 where more follow, each plus 48.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for (i, &count) in self.counts.iter().enumerate() {
@@ -95,5 +120,44 @@ impl Rle {
             }
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_and_marks_say_what_runs_say() {
+        let mut runs = Rle::new(4, 3);
+        runs.run(false, 5);
+        runs.run(true, 2);
+        runs.run(false, 3);
+        runs.run(true, 1);
+        runs.finish();
+
+        let mut columns = Rle::new(4, 3);
+        columns.column(0, []);
+        columns.column(1, [true, true]);
+        columns.column(2, [true]);
+        columns.finish();
+        assert_eq!(columns, runs);
+
+        let mut marks = Rle::new(4, 3);
+        marks.mark(5, 1);
+        marks.mark(6, 1);
+        marks.mark(10, 1);
+        marks.finish();
+        assert_eq!(marks, runs);
+        assert_eq!(runs.inside().collect::<Vec<_>>(), [(5, 2), (10, 1)]);
+    }
+
+    #[test]
+    fn nothing_is_told_beyond_the_picture() {
+        let mut rle = Rle::new(2, 2);
+        rle.column(1, [true, true, true]);
+        rle.mark(9, 4);
+        rle.finish();
+        assert_eq!(rle.area(), 3);
     }
 }
