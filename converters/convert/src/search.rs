@@ -25,7 +25,7 @@ const COMPARED_RUNS: usize = 8;
 
 /// Ways that are scored, until one passes: which outputs are nearer says nearly, but not quite, which
 /// answers are better.
-const SCORED_WAYS: usize = 3;
+const SCORED_WAYS: usize = 2;
 
 /// Recorded runs that ranges are taken from.
 const CALIBRATED_RUNS: usize = 100;
@@ -116,42 +116,77 @@ impl<'a> Search<'a> {
         if ways.is_empty() {
             return Ok(Err(NEEDS_DATA.into()));
         }
-        let mut trials = Vec::new();
-        let mut best: Option<(Way, Candidate)> = None;
-        for (way, error) in self.nearest(scheme, ways, clock)? {
-            let rewritten = self.rewrite(&way, &Layers::new())?;
-            if let Err(why) = worth(&rewritten) {
-                return Ok(Err(why));
-            }
-            let mut candidate = self.measure(scheme, &way, rewritten, clock)?;
-            candidate.error = error;
-            let passes = self.passes(&candidate, &mut trials, 0);
-            if passes || candidate.quality.is_none() {
-                return Ok(Ok(Candidate {
-                    trials,
-                    ..candidate
-                }));
-            }
-            let loss = |candidate: &Candidate| candidate.quality.as_ref().map_or(f64::NAN, loss_of);
-            let better = |(_, known): &(Way, Candidate)| loss(&candidate) < loss(known);
-            if best.as_ref().is_none_or(better) {
-                best = Some((way, candidate));
+        let nearest = self.nearest(scheme, ways, clock)?;
+        let mut field = Field::default();
+        for (way, error) in &nearest {
+            if self.enter(&mut field, scheme, way, *error, clock)? {
+                break;
             }
         }
-        let Some((way, candidate)) = best else {
-            return Ok(Err(NEEDS_DATA.into()));
-        };
-        let all = self.rewrite(&way, &Layers::new())?;
-        let relieved = match all.layers.len() {
-            ..2 => None,
-            _ => self.relieve(scheme, &way, &all.layers, &mut trials, clock)?,
-        };
-        let best = match relieved {
-            Some(better) => better,
-            // The evidence is what the gate speaks of.
-            None => self.write(scheme, &way, all, candidate)?,
+        // What is like it may be faster, or more exact.
+        let like = field.open.as_ref().map(|(way, _)| way);
+        let like = like.or(nearest.first().map(|(way, _)| way)).cloned();
+        for way in like.iter().flat_map(Way::siblings) {
+            self.enter(&mut field, scheme, &way, None, clock)?;
+        }
+        let Field {
+            open,
+            shut,
+            mut trials,
+            unworthy,
+        } = field;
+        let best = match (open, shut) {
+            (Some((way, candidate)), _) => {
+                let all = self.rewrite(&way, &Layers::new())?;
+                self.write(scheme, &way, all, candidate)?
+            }
+            (None, Some((way, candidate))) => {
+                let all = self.rewrite(&way, &Layers::new())?;
+                let relieved = match all.layers.len() {
+                    ..2 => None,
+                    _ if candidate.quality.is_none() => None,
+                    _ => self.relieve(scheme, &way, &all.layers, &mut trials, clock)?,
+                };
+                match relieved {
+                    Some(better) => better,
+                    // The evidence is what the gate speaks of.
+                    None => self.write(scheme, &way, all, candidate)?,
+                }
+            }
+            (None, None) => return Ok(Err(unworthy.unwrap_or_else(|| NEEDS_DATA.into()))),
         };
         Ok(Ok(Candidate { trials, ..best }))
+    }
+
+    /// Scores and times a way; says whether it passes.
+    fn enter(
+        &mut self,
+        field: &mut Field,
+        scheme: Scheme,
+        way: &Way,
+        error: Option<f64>,
+        clock: &mut Clock<'_>,
+    ) -> Result<bool, Error> {
+        self.look(way)?;
+        let rewritten = self.rewrite(way, &Layers::new())?;
+        if let Err(why) = worth(&rewritten) {
+            field.unworthy.get_or_insert(why);
+            return Ok(false);
+        }
+        let mut candidate = self.measure(scheme, way, rewritten, clock)?;
+        candidate.error = error;
+        let passes = self.passes(&candidate, &mut field.trials, 0);
+        let time = |c: &Candidate| c.ratio().unwrap_or(f64::INFINITY);
+        let loss = |c: &Candidate| c.quality.as_ref().map_or(f64::INFINITY, loss_of);
+        let (best, figure): (_, &dyn Fn(&Candidate) -> f64) = match passes {
+            true => (&mut field.open, &time),
+            false => (&mut field.shut, &loss),
+        };
+        let known = best.as_ref().map(|(_, known)| figure(known));
+        if known.is_none_or(|known| figure(&candidate) < known) {
+            *best = Some((way.clone(), candidate));
+        }
+        Ok(passes)
     }
 
     /// The ways whose outputs are nearest to fp32's, and how far they are, the nearest first.
@@ -554,6 +589,18 @@ fn rewrite(
         layers,
         covered: covered / f64::max(total, 1.0),
     }
+}
+
+/// The ways that were scored.
+#[derive(Default)]
+struct Field {
+    /// The fastest that passes.
+    open: Option<(Way, Candidate)>,
+    /// The best of those that do not, or one that nobody could score.
+    shut: Option<(Way, Candidate)>,
+    trials: Vec<Trial>,
+    /// Why a way was not worth scoring.
+    unworthy: Option<String>,
 }
 
 /// What one graph takes.

@@ -24,6 +24,9 @@ const METHODS: [Method; 6] = [
     Method::Entropy,
 ];
 
+/// Up to how many channels the first convolutions stay in float.
+const STEMS: [usize; 4] = [0, qdq::STEM_CHANNELS, 64, 128];
+
 /// One way to quantise, everything decided.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Way {
@@ -102,14 +105,25 @@ impl Way {
     /// where it helps.
     pub fn refinements(&self) -> Vec<fn(&mut Static)> {
         match self {
-            Self::Static(_) => vec![
-                |way| way.settings.stem_channels = 64,
-                |way| way.settings.stem_channels = 128,
-                |way| way.equalize = true,
-                |way| way.correct_bias = true,
-            ],
+            Self::Static(_) => vec![|way| way.equalize = true, |way| way.correct_bias = true],
             _ => Vec::new(),
         }
+    }
+
+    /// Ways that trade time for quality against this one, which only measuring can tell.
+    pub fn siblings(&self) -> Vec<Self> {
+        let Self::Static(own) = self else {
+            return Vec::new();
+        };
+        let others = STEMS
+            .iter()
+            .filter(|stem| **stem != own.settings.stem_channels);
+        let with = |stem: &usize| {
+            let mut way = *own;
+            way.settings.stem_channels = *stem;
+            Self::Static(way)
+        };
+        others.map(with).collect()
     }
 
     /// The same with a refinement.
@@ -211,8 +225,10 @@ impl fmt::Display for Way {
                     (way.correct_bias, ", biases corrected"),
                 ];
                 let stem = way.settings.stem_channels;
-                if stem != qdq::STEM_CHANNELS {
-                    write!(f, ", first layers to {stem} channels in float")?;
+                match stem {
+                    0 => f.write_str(", from the first layer on")?,
+                    qdq::STEM_CHANNELS => {}
+                    _ => write!(f, ", first layers to {stem} channels in float")?,
                 }
                 let mut more = more.iter().filter(|(is, _)| *is);
                 more.try_for_each(|(_, text)| f.write_str(text))
