@@ -34,7 +34,8 @@ pub fn told(kind: ErrorKind) -> anyhow::Error {
     fail(kind, "")
 }
 
-/// The same as an error for others to carry: its kind and its whole chain on one line.
+/// The same as an error for the converter to carry: its kind and its whole chain on one line.
+#[cfg(feature = "convert")]
 pub fn carried(error: anyhow::Error) -> Box<dyn std::error::Error + Send + Sync> {
     Box::new(Failure {
         kind: kind(&error),

@@ -17,12 +17,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bevel_onnx::{CONTRIB, DType, Facts, Graph, Tensor};
+use bevel_onnx::{CONTRIB, DType, Facts, Tensor};
 use bytes::Bytes;
 
 use super::packed::{Blocks, Packed};
-use super::product::{Lookup, Matrices, Product, transpose};
-use super::{Covered, Quantized, Request};
+use super::product::{self, Lookup, Matrices, Product, Rewrite, To, transpose};
+use super::{Quantized, Request};
 
 /// What `MatMulNBits` calls calculating in int8.
 const INT8_COMPUTE: i64 = 4;
@@ -31,7 +31,7 @@ pub(crate) fn quantize(request: &Request<'_>, blocks: Blocks) -> Quantized {
     let graph = request.graph;
     let matrices = Matrices::of(graph);
     let taken = || graph.nodes.iter().filter(|node| (request.may)(node));
-    let mut rewrite = Rewrite {
+    let mut rewrite = Matrix {
         blocks,
         tables: taken()
             .filter_map(|node| matrices.lookup(node))
@@ -40,22 +40,10 @@ pub(crate) fn quantize(request: &Request<'_>, blocks: Blocks) -> Quantized {
         facts: graph.infer(),
         weights: HashMap::new(),
     };
-    Quantized::of(request, |graph, node, covered| {
-        let mut to = To { graph, covered };
-        match matrices.product(node) {
-            Some(product) => rewrite.product(&mut to, node.name(), product),
-            None => rewrite.lookup(&mut to, node.name(), matrices.lookup(node)?),
-        }
-    })
+    product::quantize(request, &matrices, &mut rewrite)
 }
 
-/// Where new nodes go.
-struct To<'g, 'a> {
-    graph: &'g mut Graph,
-    covered: &'g mut Covered<'a>,
-}
-
-struct Rewrite<'a> {
+struct Matrix<'a> {
     blocks: Blocks,
     /// Matrices that rows are looked up in. They have no zero points, which the two operators pack
     /// differently.
@@ -73,7 +61,7 @@ struct Stored {
     zero_points: Option<String>,
 }
 
-impl<'a> Rewrite<'a> {
+impl<'a> Rewrite<'a> for Matrix<'a> {
     fn product(&mut self, to: &mut To<'_, 'a>, name: &str, product: Product<'a>) -> Option<()> {
         let stored = self.weight(to, product.weight, product.transposed)?;
         let attributes = [
@@ -121,7 +109,9 @@ impl<'a> Rewrite<'a> {
         graph.node("Reshape", &[&rows, &shape], []);
         Some(())
     }
+}
 
+impl<'a> Matrix<'a> {
     fn weight(
         &mut self,
         to: &mut To<'_, 'a>,
@@ -176,7 +166,7 @@ fn int(size: usize) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use bevel::tensors::Named;
-    use bevel_onnx::Dim;
+    use bevel_onnx::{Dim, Graph};
 
     use super::super::Seen;
     use super::super::packed::Bits;

@@ -17,17 +17,17 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bevel_onnx::{DType, Facts, Graph, Tensor};
+use bevel_onnx::{DType, Facts, Tensor};
 
-use super::product::{Lookup, Matrices, Product, transpose};
-use super::{Covered, Quantized, Request, int8};
+use super::product::{self, Lookup, Matrices, Product, Rewrite, To, transpose};
+use super::{Quantized, Request, int8};
 
 pub(crate) fn quantize(request: &Request<'_>) -> Quantized {
     let graph = request.graph;
     let matrices = Matrices::of(graph);
     let taken = graph.nodes.iter().filter(|node| (request.may)(node));
     let products = taken.filter_map(|node| matrices.product(node));
-    let mut rewrite = Rewrite {
+    let mut rewrite = Matrix {
         rows: products
             .filter(|product| product.transposed)
             .map(|product| product.weight.name.as_str())
@@ -36,22 +36,10 @@ pub(crate) fn quantize(request: &Request<'_>) -> Quantized {
         weights: HashMap::new(),
         activations: HashMap::new(),
     };
-    Quantized::of(request, |graph, node, covered| {
-        let mut to = To { graph, covered };
-        match matrices.product(node) {
-            Some(product) => rewrite.product(&mut to, node.name(), product),
-            None => rewrite.lookup(&mut to, node.name(), matrices.lookup(node)?),
-        }
-    })
+    product::quantize(request, &matrices, &mut rewrite)
 }
 
-/// Where new nodes go.
-struct To<'g, 'a> {
-    graph: &'g mut Graph,
-    covered: &'g mut Covered<'a>,
-}
-
-struct Rewrite<'a> {
+struct Matrix<'a> {
     /// Matrices N×K of products: there are scales for their rows.
     rows: HashSet<&'a str>,
     facts: Facts,
@@ -72,7 +60,7 @@ enum Form {
     Rows,
 }
 
-impl<'a> Rewrite<'a> {
+impl<'a> Rewrite<'a> for Matrix<'a> {
     fn product(&mut self, to: &mut To<'_, 'a>, name: &str, product: Product<'a>) -> Option<()> {
         let form = match product.transposed {
             true => Form::Turned,
@@ -114,7 +102,9 @@ impl<'a> Rewrite<'a> {
         }
         Some(())
     }
+}
 
+impl<'a> Matrix<'a> {
     /// Names of the codes and the scales of a weight.
     fn weight(
         &mut self,
@@ -168,7 +158,7 @@ fn to_f32() -> i64 {
 #[cfg(test)]
 mod tests {
     use bevel::tensors::Named;
-    use bevel_onnx::Dim;
+    use bevel_onnx::{Dim, Graph};
 
     use super::super::Seen;
     use super::super::product::MIN_TABLE_ROWS;

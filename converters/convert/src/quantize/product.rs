@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use bevel_onnx::proto::NodeProto;
 use bevel_onnx::{DType, Graph, Tensor};
 
+use super::{Covered, Quantized, Request};
+
 /// Smaller matrices, such as a classifier of few classes, save nothing and stay f32.
 pub(super) const MIN_ELEMENTS: usize = 128 * 128;
 
@@ -13,6 +15,33 @@ pub(super) const MIN_TABLE_ROWS: usize = 2048;
 
 /// The f32 matrices of a graph by name.
 pub(super) struct Matrices<'a>(HashMap<&'a str, &'a Tensor>);
+
+/// Where new nodes go, and the weights that they cover.
+pub(super) struct To<'g, 'a> {
+    pub graph: &'g mut Graph,
+    pub covered: &'g mut Covered<'a>,
+}
+
+/// A scheme for matrices: writes products and lookups anew, or `None` before it writes anything.
+pub(super) trait Rewrite<'a> {
+    fn product(&mut self, to: &mut To<'_, 'a>, name: &str, product: Product<'a>) -> Option<()>;
+    fn lookup(&mut self, to: &mut To<'_, 'a>, name: &str, lookup: Lookup<'a>) -> Option<()>;
+}
+
+/// The graph with its products and lookups by a scheme.
+pub(super) fn quantize<'a>(
+    request: &Request<'a>,
+    matrices: &Matrices<'a>,
+    rewrite: &mut impl Rewrite<'a>,
+) -> Quantized {
+    Quantized::of(request, |graph, node, covered| {
+        let mut to = To { graph, covered };
+        match matrices.product(node) {
+            Some(product) => rewrite.product(&mut to, node.name(), product),
+            None => rewrite.lookup(&mut to, node.name(), matrices.lookup(node)?),
+        }
+    })
+}
 
 /// `MatMul(x, W)` or `Gemm(x, W, b)`: x … ×K, result … ×N.
 #[derive(Debug, Clone, Copy)]

@@ -24,12 +24,7 @@ impl Tokenize {
     /// # Errors
     /// [`Error::Model`] when it is not a tokenizer, or for a bundle without text input.
     pub fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
-        let Some(spec) = bundle.manifest().input.text() else {
-            return Err(Error::model(bundle.root(), "[input] is not text"));
-        };
-        let path = bundle.file(&spec.tokenizer)?;
-        let mut tokenizer = load_tokenizer(path)?;
-        tokenizer.with_padding(None);
+        let (spec, path, mut tokenizer) = of_bundle(bundle)?;
         let max_length = longest(spec, options);
         tokenizer
             .with_truncation(Some(TruncationParams {
@@ -60,6 +55,17 @@ impl Tokenize {
         let rows: Vec<_> = encodings.iter().map(Row::of).collect();
         self.rows.write(&rows, slots)
     }
+}
+
+/// The text input of a bundle, and its tokenizer without padding.
+pub(crate) fn of_bundle(bundle: &Bundle) -> Result<(&TextInput, &Path, Tokenizer)> {
+    let Some(spec) = bundle.manifest().input.text() else {
+        return Err(Error::model(bundle.root(), "[input] is not text"));
+    };
+    let path = bundle.file(&spec.tokenizer)?;
+    let mut tokenizer = load_tokenizer(path)?;
+    tokenizer.with_padding(None);
+    Ok((spec, path, tokenizer))
 }
 
 /// What the tokenizer says about a text it cannot read.

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::{Options, Slots};
 use crate::session::Session;
 use crate::text::rows::{Row, Rows};
-use crate::text::tokenize::{load_tokenizer, longest, refused};
+use crate::text::tokenize::{longest, of_bundle, refused};
 
 /// The most tokens that a window shares with the next: `doc_stride` of transformers' pipelines.
 const OVERLAP: usize = 128;
@@ -71,12 +71,7 @@ impl Windows {
     /// # Errors
     /// [`Error::Model`] when it is not a tokenizer, or for a bundle without text input.
     pub fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
-        let Some(spec) = bundle.manifest().input.text() else {
-            return Err(Error::model(bundle.root(), "[input] is not text"));
-        };
-        let path = bundle.file(&spec.tokenizer)?;
-        let mut tokenizer = load_tokenizer(path)?;
-        tokenizer.with_padding(None);
+        let (spec, path, mut tokenizer) = of_bundle(bundle)?;
         let whole = tokenizer.with_truncation(None);
         whole.map_err(|e| Error::model(path, e.to_string()))?;
         let processor = tokenizer.get_post_processor().cloned();
