@@ -202,6 +202,7 @@ fn perplexity_is_that_of_transformers() {
     success(
         &convert
             .args(["convert", arg(&checkpoint), "-o", arg(&model)])
+            .args(["--quantize", "none"])
             .output()
             .unwrap(),
     );

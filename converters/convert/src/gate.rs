@@ -26,6 +26,9 @@ enum Limit {
 /// Behind the name of a metric whose truth is what fp32 answers, for want of labelled data.
 pub const AGREEMENT: &str = "-agreement";
 
+/// How many labels are those of fp32; looked at beside `top1`, too.
+const SAME: &str = "top1-agreement";
+
 /// The share of the variance of all outputs that a variant explains, for models without a task.
 pub(crate) const OUTPUTS: &str = "output-agreement";
 
@@ -52,7 +55,7 @@ const METRICS: &[Metric] = &[
     loss("wer", false, 0.01),
     loss("cer", false, 0.01),
     loss("perplexity", false, 0.5),
-    loss("top1-agreement", true, 0.03),
+    loss(SAME, true, 0.03),
     loss("token-agreement", true, 0.03),
     loss("mAP50-95-agreement", true, 0.15),
     loss("mask-mAP50-95-agreement", true, 0.15),
@@ -115,7 +118,8 @@ impl Gate {
     /// The first metric with a limit that is not this one: it would never be looked at.
     pub(crate) fn unused(&self, metric: &str) -> Option<&str> {
         let mut names = self.limits.keys();
-        names.find(|name| *name != metric).map(String::as_str)
+        let looked_at = |name: &&String| *name == metric || *name == SAME && metric == "top1";
+        names.find(|name| !looked_at(name)).map(String::as_str)
     }
 
     /// Whether a variant passes; the reason why not.
@@ -126,6 +130,14 @@ impl Gate {
         let metric = row(&quality.metric);
         let given = self.limits.get(&quality.metric).copied();
         let limit = given.unwrap_or(metric.default);
+        if let Some(agreement) = quality.agreement {
+            let least = 1.0 - self.limits.get(SAME).unwrap_or(&row(SAME).default);
+            if agreement.is_nan() || agreement < least {
+                return Err(format!(
+                    "{agreement:.3} of the samples are answered as fp32 does, below {least:.3} ({SAME})"
+                ));
+            }
+        }
         let Quality { value, .. } = *quality;
         let name = &quality.metric;
         match metric.limit {
@@ -188,6 +200,7 @@ mod tests {
             interval: [value - 0.01, value + 0.01],
             reference,
             worst,
+            agreement: None,
             samples: 50,
         }
     }
@@ -236,6 +249,24 @@ mod tests {
                 gate: &["mAP50-95=0.005"],
                 quality: quality("mAP50-95", 0.3131, 0.3217, None),
                 shuts: Some("0.0086 below the reference of 0.3217"),
+            },
+            Case {
+                name: "as many right, but others",
+                gate: &[],
+                quality: Quality {
+                    agreement: Some(0.96),
+                    ..quality("top1", 0.88, 0.88, None)
+                },
+                shuts: Some("0.960 of the samples are answered as fp32 does, below 0.970"),
+            },
+            Case {
+                name: "others within a gate of its own",
+                gate: &["top1-agreement=0.05"],
+                quality: Quality {
+                    agreement: Some(0.96),
+                    ..quality("top1", 0.88, 0.88, None)
+                },
+                shuts: None,
             },
             Case {
                 name: "errors that grow",

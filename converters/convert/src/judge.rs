@@ -94,6 +94,10 @@ pub struct Quality {
     pub reference: f64,
     /// The worst sample, for metrics that have a value a sample.
     pub worst: Option<f64>,
+    /// The share of samples that it answers as fp32 does, for labels on labelled data: two models of
+    /// the same top-1 may be right about different pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<f64>,
     /// How many samples.
     pub samples: usize,
 }

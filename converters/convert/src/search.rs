@@ -474,6 +474,7 @@ impl<'a> Search<'a> {
             interval: [1.0 - error; 2],
             reference: 1.0,
             worst: None,
+            agreement: None,
             samples: samples.min(COMPARED_RUNS),
         }))
     }

@@ -333,6 +333,7 @@ impl Judge for Told {
             interval: [self.value; 2],
             reference: 1.0,
             worst: Some(self.value),
+            agreement: None,
             samples: 8,
         }))
     }

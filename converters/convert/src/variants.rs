@@ -306,6 +306,7 @@ impl Candidate {
             interval: quality.interval,
             reference: quality.reference,
             worst: quality.worst,
+            agreement: quality.agreement,
             samples: quality.samples,
             latency_ratio,
             latency_ms: spent / runs.fold(1.0, f64::max),

@@ -157,6 +157,9 @@ pub struct Measured {
     /// Its worst sample, for metrics that have a value a sample.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worst: Option<f64>,
+    /// The share of samples answered as fp32 does, for labels on labelled data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<f64>,
     /// How many samples there were.
     pub samples: usize,
     /// Median time of one run divided by fp32's, interleaved; below 1 is faster. Of several graphs each

@@ -13,7 +13,7 @@ use bevel::{Answer, Bundle, Devices, Options, RecordingLimits, Runtime, Session,
 use bevel_convert::{BoxError, Judge, Quality, Recorded, See};
 use bevel_manifest::{Input, Manifest};
 
-use crate::eval::{Columns, Dataset, Scores};
+use crate::eval::{Columns, Dataset};
 use crate::failure::carried;
 use crate::inputs::Kind;
 use crate::verify;
@@ -40,8 +40,7 @@ pub struct Side {
     /// How the user wants answers to be.
     pub columns: Columns,
     calibration: Option<Calibration>,
-    /// fp32 on the labelled data.
-    labelled: Option<(Dataset, Scores)>,
+    labelled: Option<quality::Labelled>,
 }
 
 /// What fp32 did on the calibration data.
@@ -111,10 +110,11 @@ impl Side {
         let bundle = Bundle::load(folder)?;
         if let Some(path) = &self.eval {
             let dataset = Dataset::open(path, &bundle, &self.columns)?;
-            self.labelled = Some(quality::labelled(&bundle, &manifest.variant, dataset)?);
+            let labelled = quality::Labelled::new(&bundle, &manifest.variant, dataset)?;
+            self.labelled = Some(labelled);
         }
         let given = self.calibrate.as_deref();
-        let labelled = self.labelled.as_ref().map(|(dataset, _)| dataset);
+        let labelled = self.labelled.as_ref().map(|labelled| &labelled.dataset);
         let Some(mut samples) = data::samples(Kind::of(&bundle)?, given, labelled)? else {
             return Ok(None);
         };
@@ -195,10 +195,8 @@ impl Side {
 
     fn try_score(&mut self, folder: &Path, variant: &str) -> anyhow::Result<Option<Quality>> {
         let bundle = Bundle::load(folder)?;
-        if let Some((dataset, reference)) = &self.labelled {
-            return Ok(Some(quality::on_labels(
-                &bundle, variant, dataset, reference,
-            )?));
+        if let Some(labelled) = &self.labelled {
+            return Ok(Some(labelled.quality(&bundle, variant)?));
         }
         let Some(calibration) = &self.calibration else {
             return Ok(None);

@@ -2,7 +2,7 @@
 
 use bevel::tensors::Named;
 use bevel::text::Tokenize;
-use bevel::{Answer, AnyPipeline, Bundle, Options, Session, Slots, Tensor, TensorData};
+use bevel::{Answer, AnyPipeline, Bundle, Options, Session, Slots, TaskName, Tensor, TensorData};
 use bevel_convert::{AGREEMENT, Quality};
 use bevel_manifest::ErrorKind;
 
@@ -21,35 +21,61 @@ fn open(bundle: &Bundle, variant: &str) -> bevel::Result<Box<dyn AnyPipeline>> {
 }
 
 fn open_with(bundle: &Bundle, mut options: Options) -> bevel::Result<Box<dyn AnyPipeline>> {
-    if options.max_tokens.is_none() && bundle.manifest().task == bevel::TaskName::Generate {
+    if options.max_tokens.is_none() && bundle.manifest().task == TaskName::Generate {
         options.max_tokens = Some(TOKENS);
     }
     bevel::open(bundle, &options)
 }
 
-/// The dataset with what a variant scores on it.
-pub fn labelled(
-    bundle: &Bundle,
-    variant: &str,
-    dataset: Dataset,
-) -> anyhow::Result<(Dataset, Scores)> {
-    let mut pipeline = open(bundle, variant)?;
-    let scores = eval::score(pipeline.as_mut(), &dataset, &mut |_, _| {})?;
-    Ok((dataset, scores))
+/// Labelled data, and what fp32 makes of it.
+pub struct Labelled {
+    pub dataset: Dataset,
+    /// fp32's scores.
+    scores: Scores,
+    /// fp32's answers, where they are labels.
+    labels: Option<Vec<Truth>>,
 }
 
-/// What a variant scores beside the reference.
-pub fn on_labels(
+impl Labelled {
+    /// Scores fp32.
+    pub fn new(bundle: &Bundle, variant: &str, dataset: Dataset) -> anyhow::Result<Self> {
+        let (scores, answers) = score(bundle, variant, &dataset)?;
+        let labels = answers.map(|answers| answers.iter().filter_map(Truth::of).collect());
+        Ok(Self {
+            dataset,
+            scores,
+            labels,
+        })
+    }
+
+    /// What a variant scores beside it.
+    pub fn quality(&self, bundle: &Bundle, variant: &str) -> anyhow::Result<Quality> {
+        let (scores, answers) = score(bundle, variant, &self.dataset)?;
+        let reference = self.scores.main().value.unwrap_or(f64::NAN);
+        let figure = scores.main();
+        let mut quality = quality(figure.name.clone(), &figure, reference, scores.worst());
+        if let (Some(answers), Some(labels)) = (answers, &self.labels) {
+            quality.agreement = eval::scores_of(&answers, labels)?.main().value;
+        }
+        Ok(quality)
+    }
+}
+
+/// What a variant scores, and where answers are labels the answers.
+fn score(
     bundle: &Bundle,
     variant: &str,
     dataset: &Dataset,
-    reference: &Scores,
-) -> anyhow::Result<Quality> {
+) -> anyhow::Result<(Scores, Option<Vec<Answer>>)> {
     let mut pipeline = open(bundle, variant)?;
-    let scores = eval::score(pipeline.as_mut(), dataset, &mut |_, _| {})?;
-    let truth = reference.main().value.unwrap_or(f64::NAN);
-    let figure = scores.main();
-    Ok(quality(figure.name.clone(), &figure, truth, scores.worst()))
+    if bundle.manifest().task != TaskName::Classify {
+        return Ok((
+            eval::score(pipeline.as_mut(), dataset, &mut |_, _| {})?,
+            None,
+        ));
+    }
+    let answers = eval::answers(pipeline.as_mut(), dataset, &mut |_, _| {})?;
+    Ok((eval::scores_of(&answers, &dataset.truths())?, Some(answers)))
 }
 
 fn quality(metric: String, figure: &Figure, reference: f64, worst: Option<f64>) -> Quality {
@@ -60,6 +86,7 @@ fn quality(metric: String, figure: &Figure, reference: f64, worst: Option<f64>) 
         interval: [number(figure.low), number(figure.high)],
         reference,
         worst,
+        agreement: None,
         samples: figure.samples,
     }
 }

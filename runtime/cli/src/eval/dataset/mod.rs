@@ -124,6 +124,11 @@ impl Dataset {
         self.samples.get(at).map_or(Ok(Vec::new()), Sample::read)
     }
 
+    /// What the answers should be, in order.
+    pub fn truths(&self) -> Vec<Truth> {
+        self.samples.iter().map(|s| s.truth.clone()).collect()
+    }
+
     /// Only so many samples, the first ones.
     pub fn truncate(&mut self, limit: usize) {
         self.samples.truncate(limit);
