@@ -101,6 +101,21 @@ fn json_has_the_documented_keys_and_the_picture_is_written() {
 }
 
 #[test]
+fn what_is_written_takes_no_place_of_an_input() {
+    let (graph, recipe) = needs!(model());
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("coffee.jpg");
+    std::fs::copy(root().join("docs/coffee.jpg"), &picture).unwrap();
+    let before = std::fs::read(&picture).unwrap();
+    let run = ["run", arg(&graph), arg(&picture), "--recipe", arg(&recipe)];
+    let output = ["--json", "--output", arg(folder.path())];
+    bevel_json(&[&run[..], &output].concat());
+    assert_eq!(std::fs::read(&picture).unwrap(), before);
+    let drawn = load_image(&folder.path().join("coffee-2.jpg")).unwrap();
+    assert_eq!(drawn.dimensions(), (600, 400));
+}
+
+#[test]
 fn a_directory_is_answered_in_order_of_name_and_a_bad_file_alone_fails() {
     let (graph, recipe) = needs!(model());
     let folder = tempfile::tempdir().unwrap();

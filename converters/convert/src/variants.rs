@@ -221,7 +221,10 @@ impl Candidate {
         }
         let Some(quality) = &self.quality else {
             if wanted.judged && wanted.optional {
-                self.dropped = Some("it could not be measured here".into());
+                self.dropped = Some(
+                    "there is nothing to measure it on; give data with --calibrate or --eval"
+                        .into(),
+                );
             }
             return Ok(());
         };

@@ -86,6 +86,21 @@ pub enum Source {
     Pairs(Vec<(String, PathBuf)>),
 }
 
+impl Source {
+    /// The files it is read from, by their real paths.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let files: Vec<&PathBuf> = match self {
+            Self::File(path) | Self::Lines(path) => vec![path],
+            Self::Pairs(pairs) => pairs.iter().map(|(_, path)| path).collect(),
+            Self::Text(_) | Self::StdinLines | Self::StdinBytes => Vec::new(),
+        };
+        files
+            .into_iter()
+            .filter_map(|path| path.canonicalize().ok())
+            .collect()
+    }
+}
+
 /// What was read of a source.
 pub enum Item {
     Text(String),

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::args::RunArgs;
 use crate::failure::{self, fail};
-use crate::inputs::{self, Item, Kind};
+use crate::inputs::{self, Item, Kind, Source};
 use crate::{draw, open, show};
 
 /// Texts are answered in groups: large enough for batches of like length, small enough that memory
@@ -79,7 +79,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         first_vector: None,
         first_failure: None,
         failures: 0,
-        written: HashSet::new(),
+        written: sources.iter().flat_map(Source::files).collect(),
         bar: progress(args, sources.len()),
     };
     for source in &sources {
@@ -123,7 +123,7 @@ struct Job<'a> {
     first_vector: Option<Vec<f32>>,
     first_failure: Option<ErrorKind>,
     failures: usize,
-    /// Files of tensors, so that none takes the place of another.
+    /// Inputs and what was written, so that nothing takes the place of another.
     written: HashSet<PathBuf>,
     bar: ProgressBar,
 }
@@ -181,19 +181,19 @@ impl Job<'_> {
         };
         let cannot = |path: &Path| format!("cannot write {}", path.display());
         if let Answer::Tensors(found) = &answer {
-            let path = self.tensors_path(folder, name);
+            let path = self.free(folder, name, "safetensors");
             let bytes = bevel::tensors::to_safetensors(&found.outputs)?;
             std::fs::write(&path, bytes).with_context(|| cannot(&path))?;
         }
         let Item::Image(image) = item else {
             return Ok(answer);
         };
-        let path = output_path(folder, name);
         if let Some(drawn) = draw::answer(image, &answer) {
+            let path = self.free(folder, name, picture_ending(name));
             drawn.save(&path).with_context(|| cannot(&path))?;
         }
         if let Answer::Regions(found) = &mut answer {
-            let path = path.with_extension("mask.png");
+            let path = self.free(folder, name, "mask.png");
             let map = draw::map(found);
             map.save(&path).with_context(|| cannot(&path))?;
             found.mask = Some(path.display().to_string());
@@ -222,29 +222,31 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// The input's own name, where it is a file's, with a number where it was there before.
-    fn tensors_path(&mut self, folder: &Path, name: &str) -> PathBuf {
-        let file = Path::new(name)
-            .file_stem()
-            .filter(|_| Path::new(name).is_file());
+    /// The input's own name, where it is a file's, with another ending and a number where there is
+    /// such a file among inputs and results.
+    fn free(&mut self, folder: &Path, name: &str, ending: &str) -> PathBuf {
+        let name = Path::new(name);
+        let file = name.file_stem().filter(|_| name.is_file());
         let stem = file.map_or("input".into(), |stem| stem.to_string_lossy().into_owned());
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let mut number = 1;
-        let mut path = folder.join(format!("{stem}.safetensors"));
-        while !self.written.insert(path.clone()) {
+        let mut file = format!("{stem}.{ending}");
+        while !self.written.insert(real.join(&file)) {
             number += 1;
-            path = folder.join(format!("{stem}-{number}.safetensors"));
+            file = format!("{stem}-{number}.{ending}");
         }
-        path
+        folder.join(file)
     }
 }
 
-/// The picture's own name in the output folder; PNG where the input's format cannot be told.
-fn output_path(folder: &Path, name: &str) -> PathBuf {
-    let name = Path::new(name).file_name().unwrap_or_default();
-    let path = folder.join(name);
-    match image::ImageFormat::from_path(&path) {
-        Ok(image::ImageFormat::Jpeg | image::ImageFormat::Png) => path,
-        _ => path.with_extension("png"),
+/// That of the picture; PNG where it is of a format that is not written.
+fn picture_ending(name: &str) -> &str {
+    match image::ImageFormat::from_path(name) {
+        Ok(image::ImageFormat::Jpeg) => Path::new(name)
+            .extension()
+            .and_then(|ending| ending.to_str())
+            .unwrap_or("jpg"),
+        _ => "png",
     }
 }
 
