@@ -2,6 +2,8 @@
 //! what the model is for, and when it fails the gate, the layers that hurt most stay in float, until it
 //! passes or nothing is left to gain.
 
+mod rewrite;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -15,10 +17,13 @@ use crate::deviation::Answers;
 use crate::gate::{Gate, OUTPUTS, loss_of};
 use crate::judge::{Judge, Quality, Recorded};
 use crate::quantize::seen::tapped;
-use crate::quantize::{Prepared, Request, Seen, Way};
+use crate::quantize::{Prepared, Seen, Way};
 use crate::report::{Stage, Trial};
 use crate::variants::Candidate;
 use crate::{Error, Options, Scheme};
+
+pub(crate) use rewrite::blind;
+use rewrite::{Rewritten, rewrite, worth};
 
 /// Recorded runs that outputs are compared on. Ways and layers differ by much more than runs do.
 const COMPARED_RUNS: usize = 8;
@@ -29,10 +34,6 @@ const SCORED_WAYS: usize = 2;
 
 /// Recorded runs that ranges are taken from.
 const CALIBRATED_RUNS: usize = 100;
-
-/// A variant that covers less of the weights than this is not worth having. Layers that are kept in
-/// float later, because they hurt, may bring it below.
-const MIN_COVERED: f64 = 0.5;
 
 const NEEDS_DATA: &str = "it needs to see data: give some with --calibrate or --eval";
 
@@ -59,14 +60,6 @@ pub(crate) struct Search<'a> {
     /// By way of preparing and role.
     seen: BTreeMap<(Prepared, &'static str), Seen>,
     truth: BTreeMap<&'static str, Answers>,
-}
-
-/// A rewritten model.
-struct Rewritten {
-    graphs: Graphs,
-    /// What was quantised.
-    layers: Vec<(&'static str, String)>,
-    covered: f64,
 }
 
 impl<'a> Search<'a> {
@@ -540,55 +533,6 @@ impl<'a> Search<'a> {
             },
         });
         matches!(verdict, Some(Ok(())))
-    }
-}
-
-/// A scheme where nobody can run graphs: its first way that needs no data.
-pub(crate) fn blind(scheme: Scheme, graphs: &Graphs) -> Result<(Graphs, Way), String> {
-    let ways = Way::of(scheme, false, false);
-    let way = ways.into_iter().next().ok_or(NEEDS_DATA)?;
-    let rewritten = rewrite(graphs, &way, &BTreeMap::new(), &|_, _| true);
-    worth(&rewritten)?;
-    Ok((rewritten.graphs, way))
-}
-
-fn worth(rewritten: &Rewritten) -> Result<(), String> {
-    match rewritten.covered >= MIN_COVERED {
-        true => Ok(()),
-        false => Err(format!(
-            "it reaches {:.0} % of the weights",
-            rewritten.covered * 100.0
-        )),
-    }
-}
-
-fn rewrite(
-    graphs: &Graphs,
-    way: &Way,
-    seen: &BTreeMap<(Prepared, &'static str), Seen>,
-    may: &dyn Fn(&'static str, &str) -> bool,
-) -> Rewritten {
-    let nothing = Seen::default();
-    let (mut covered, mut total) = (0.0, 0.0);
-    let mut layers = Vec::new();
-    let mut rewritten = Graphs::new();
-    for (role, graph) in graphs {
-        let prepared = way.prepare(graph);
-        let quantized = way.quantize(&Request {
-            graph: &prepared,
-            seen: seen.get(&(way.prepared(), *role)).unwrap_or(&nothing),
-            may: &|node| may(role, node.result()),
-        });
-        let bytes = graph.weight_bytes() as f64;
-        covered += quantized.covered * bytes;
-        total += bytes;
-        layers.extend(quantized.nodes.into_iter().map(|name| (*role, name)));
-        rewritten.insert(role, quantized.graph);
-    }
-    Rewritten {
-        graphs: rewritten,
-        layers,
-        covered: covered / f64::max(total, 1.0),
     }
 }
 
