@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use bevel::Devices;
+use bevel::verify::Tolerance;
 use clap::{Parser, Subcommand};
 
 /// Takes a trained model to the edge.
@@ -227,10 +228,10 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "ROLE")]
     pub graph: Option<String>,
     /// Allowed difference.
-    #[arg(long, default_value_t = 1e-4)]
+    #[arg(long, default_value_t = Tolerance::default().atol)]
     pub atol: f64,
     /// Allowed difference per unit of the recorded value.
-    #[arg(long, default_value_t = 1e-4)]
+    #[arg(long, default_value_t = Tolerance::default().rtol)]
     pub rtol: f64,
     /// One JSON object.
     #[arg(long)]

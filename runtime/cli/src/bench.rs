@@ -112,6 +112,14 @@ fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
+/// The middle one; not a number of none.
+pub fn median_ms(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times
+        .get(times.len() / 2)
+        .map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+}
+
 fn percentiles(times: &[Duration]) -> anyhow::Result<Percentiles> {
     let mut histogram = Histogram::<u32>::new(3)?;
     for time in times {

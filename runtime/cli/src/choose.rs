@@ -1,7 +1,6 @@
 //! `bevel bench --choose`: the fastest variant of a bundle on this machine, stored in the bundle.
 
 use std::io::Write;
-use std::time::Duration;
 
 use anyhow::Context;
 use bevel::{AnyPipeline, Bundle, Options};
@@ -9,6 +8,7 @@ use bevel_manifest::{ErrorKind, FILE_NAME, Manifest};
 use serde::Serialize;
 
 use crate::args::BenchArgs;
+use crate::bench::median_ms;
 use crate::failure::fail;
 use crate::inputs::Item;
 use crate::show::table;
@@ -122,13 +122,6 @@ fn write(bundle: &Bundle, manifest: &Manifest) -> anyhow::Result<()> {
         .and_then(|()| file.sync_all())
         .with_context(failed)?;
     std::fs::rename(&new, &path).with_context(failed)
-}
-
-fn median_ms(mut times: Vec<Duration>) -> f64 {
-    times.sort();
-    times
-        .get(times.len() / 2)
-        .map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
 }
 
 fn print(choice: &Choice) {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use bevel::TensorData;
 use bevel::tensors::Named;
-use bevel::{Devices, Session, TensorData};
 use bevel_onnx::{Attribute, DType, Dim, Graph, Tensor};
 
+use super::trial::session;
 use super::{Seen, seen};
 
 /// Numbers between −1 and 1 that look random.
@@ -105,7 +106,7 @@ fn run(graph: &Graph, pictures: &[Vec<f32>], mut each: impl FnMut(&str, &[usize]
     let path = folder.path().join("graph.onnx");
     graph.check().unwrap();
     graph.save(&path).unwrap();
-    let mut session = Session::load(&path, &Devices::default()).unwrap();
+    let mut session = session(&path);
     for picture in pictures {
         let shape = vec![1, picture.len() / SIDE / SIDE, SIDE, SIDE];
         let data = TensorData::F32(picture.clone());

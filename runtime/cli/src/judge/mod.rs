@@ -13,6 +13,7 @@ use bevel::{Answer, Bundle, Devices, Options, RecordingLimits, Runtime, Session,
 use bevel_convert::{BoxError, Judge, Quality, Recorded, See};
 use bevel_manifest::{Input, Manifest};
 
+use crate::bench::median_ms;
 use crate::eval::{Columns, Dataset};
 use crate::failure::carried;
 use crate::inputs::Kind;
@@ -37,8 +38,6 @@ pub struct Side {
     pub calibrate: Option<PathBuf>,
     /// Labelled data to score with.
     pub eval: Option<PathBuf>,
-    /// How the user wants answers to be.
-    pub columns: Columns,
     calibration: Option<Calibration>,
     labelled: Option<quality::Labelled>,
 }
@@ -109,7 +108,7 @@ impl Side {
     ) -> anyhow::Result<Option<Recorded>> {
         let bundle = Bundle::load(folder)?;
         if let Some(path) = &self.eval {
-            let dataset = Dataset::open(path, &bundle, &self.columns)?;
+            let dataset = Dataset::open(path, &bundle, &Columns::default())?;
             let labelled = quality::Labelled::new(&bundle, &manifest.variant, dataset)?;
             self.labelled = Some(labelled);
         }
@@ -226,11 +225,4 @@ fn options(variant: &str) -> Options {
     let mut options = Options::default();
     options.variant = Some(variant.into());
     options
-}
-
-fn median_ms(mut times: Vec<Duration>) -> f64 {
-    times.sort();
-    times
-        .get(times.len() / 2)
-        .map_or(f64::NAN, |t| t.as_secs_f64() * 1e3)
 }

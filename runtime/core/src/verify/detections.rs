@@ -295,11 +295,6 @@ mod tests {
     use super::*;
     use crate::tensors::TensorData;
 
-    const CLOSE: Tolerance = Tolerance {
-        atol: 1e-4,
-        rtol: 1e-4,
-    };
-
     /// Boxes, labels, scores and masks of 2×2 over the boxes.
     #[derive(Clone)]
     struct Things {
@@ -448,7 +443,7 @@ mod tests {
         for case in cases {
             let mut found = things();
             (case.change)(&mut found);
-            let rows = compare(&expected, &found.tensors(), CLOSE).unwrap();
+            let rows = compare(&expected, &found.tensors(), Tolerance::default()).unwrap();
             let names: Vec<_> = rows.iter().map(|row| row.name.as_str()).collect();
             assert_eq!(names, [BOXES, LABELS, SCORES, MASKS], "{}", case.name);
             let breached = rows.iter().filter(|row| !row.ok);
@@ -477,7 +472,7 @@ mod tests {
         let mut held = |found: &BTreeMap<String, Tensor>, whole: Vec<f32>| {
             let masks = Tensor::new(vec![3, 1, 100, 100], TensorData::F32(whole)).unwrap();
             expected.insert(MASKS.into(), masks);
-            let rows = compare(&expected, found, CLOSE).unwrap();
+            let rows = compare(&expected, found, Tolerance::default()).unwrap();
             rows[3].clone()
         };
         let row = held(&found.tensors(), whole.clone());
@@ -505,10 +500,10 @@ mod tests {
             scores: Vec::new(),
             masks: Vec::new(),
         };
-        let rows = compare(&none.tensors(), &none.tensors(), CLOSE).unwrap();
+        let rows = compare(&none.tensors(), &none.tensors(), Tolerance::default()).unwrap();
         assert!(rows.iter().all(|row| row.ok), "{rows:?}");
-        let rows = compare(&none.tensors(), &things().tensors(), CLOSE).unwrap();
+        let rows = compare(&none.tensors(), &things().tensors(), Tolerance::default()).unwrap();
         assert!(rows.iter().all(|row| !row.ok), "{rows:?}");
-        assert!(compare(&BTreeMap::new(), &things().tensors(), CLOSE).is_none());
+        assert!(compare(&BTreeMap::new(), &things().tensors(), Tolerance::default()).is_none());
     }
 }

@@ -79,7 +79,7 @@ impl Collect for Shares {
 
 impl Metric for Shares {
     fn names(&self) -> Vec<Name> {
-        vec![higher("equal tokens")]
+        vec![higher("token")]
     }
 
     fn values(&self, times: &[u32]) -> Vec<f64> {
