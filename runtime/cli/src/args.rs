@@ -76,6 +76,39 @@ pub struct ModelArgs {
     /// Language to hear, such as en; the bundle's when not given.
     #[arg(long, value_name = "CODE")]
     pub language: Option<String>,
+    #[command(flatten)]
+    pub speech: SpeechArgs,
+}
+
+/// What only speech knows.
+#[derive(Debug, clap::Args)]
+pub struct SpeechArgs {
+    /// Times that transcripts have: of pauses, of segments as the model writes them, or of words, too.
+    #[arg(long, value_enum, default_value_t = Times::Pauses)]
+    pub timestamps: Times,
+    /// Write down in English what is said in another language.
+    #[arg(long)]
+    pub translate: bool,
+    /// Text that a transcript goes on with: spelling, style, names.
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: Option<String>,
+    /// Words that are likely to be said; may be given several times.
+    #[arg(long, value_name = "WORD")]
+    pub hot_word: Vec<String>,
+    /// Candidates that a beam search keeps.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub beams: Option<u16>,
+    /// An n-gram language model that the beam search of a CTC model asks.
+    #[arg(long, value_name = "FILE.arpa")]
+    pub language_model: Option<PathBuf>,
+}
+
+/// See [`bevel::speech::Timestamps`].
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Times {
+    Pauses,
+    Segments,
+    Words,
 }
 
 #[cfg(feature = "convert")]

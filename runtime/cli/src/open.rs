@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use bevel::speech::Timestamps;
 use bevel::{AnyPipeline, Bundle, Options, Pool, Runtime, RuntimeOptions};
 use bevel_manifest::ErrorKind;
 
-use crate::args::ModelArgs;
+use crate::args::{ModelArgs, Times};
 use crate::failure::fail;
 
 /// The bundle that an argument names: a directory, a plain model with its recipe, or a catalogue
@@ -63,5 +64,16 @@ pub fn options(args: &ModelArgs) -> Options {
     options.top_k = args.top_k;
     options.max_tokens = args.max_tokens;
     options.language = args.language.clone();
+    let (speech, said) = (&mut options.speech, &args.speech);
+    speech.timestamps = match said.timestamps {
+        Times::Pauses => Timestamps::Pauses,
+        Times::Segments => Timestamps::Segments,
+        Times::Words => Timestamps::Words,
+    };
+    speech.translate = said.translate;
+    speech.prompt = said.prompt.clone();
+    speech.hot_words = said.hot_word.clone();
+    speech.beams = said.beams.map(usize::from);
+    speech.language_model = said.language_model.clone();
     options
 }

@@ -38,6 +38,8 @@ pub struct Options {
     pub max_tokens: Option<usize>,
     /// Language to hear, as the model calls it: ISO 639-1, such as `en`.
     pub language: Option<String>,
+    /// What only speech knows.
+    pub speech: crate::speech::SpeechOptions,
 }
 
 /// Preparation and decoding of one task, without a session.

@@ -19,7 +19,8 @@ use crate::decoder::argmax;
 use crate::error::{Error, Result, internal};
 use crate::pipeline::{Options, Timing};
 use crate::session::Session;
-use crate::speech::model::{Model, unknown};
+use crate::speech::model::{Heard, Later, Model, unknown};
+use crate::speech::tokens::Tokens;
 
 /// A tenth of a second: silence goes behind shorter pieces, which may have no frame.
 const MIN_SAMPLES: usize = 1_600;
@@ -27,6 +28,7 @@ const MIN_SAMPLES: usize = 1_600;
 /// The graph `model`, ready to run.
 pub(super) struct Ctc {
     graph: Session,
+    tokens: Tokens,
     blank_id: u32,
     normalize: bool,
     masked: bool,
@@ -43,6 +45,7 @@ impl Ctc {
         options: &Options,
         input: &AudioInput,
         spec: &TranscribeSpec,
+        tokens: Later<'_>,
     ) -> Result<Self> {
         let TranscribeSpec::Ctc { blank_id, .. } = spec else {
             return Err(unknown());
@@ -51,6 +54,7 @@ impl Ctc {
         let graph = Session::load(path, &options.devices)?;
         graph.require("CTC", &["input_values"], &["logits"])?;
         Ok(Self {
+            tokens: tokens(graph.width("logits"))?,
             masked: graph.has_input("attention_mask"),
             graph,
             blank_id: *blank_id,
@@ -62,13 +66,9 @@ impl Ctc {
     }
 }
 
-impl Model for Ctc {
-    fn write_down(
-        &mut self,
-        samples: &[f32],
-        ids: &mut Vec<u32>,
-        timing: &mut Timing,
-    ) -> Result<()> {
+impl Ctc {
+    /// The tokens of one piece.
+    fn ids(&mut self, samples: &[f32], timing: &mut Timing) -> Result<Vec<u32>> {
         let start = Instant::now();
         self.samples.clear();
         self.samples.extend_from_slice(samples);
@@ -102,16 +102,21 @@ impl Model for Ctc {
         {
             let frames = values.chunks_exact(classes as usize);
             let tokens = collapse(frames.map(argmax), self.blank_id);
-            ids.extend(tokens.take(self.max_tokens));
-            return Ok(());
+            return Ok(tokens.take(self.max_tokens).collect());
         }
         drop(outputs);
         let what = "output `logits` is not float32 1×T×V";
         Err(Error::model(self.graph.path(), what))
     }
+}
 
-    fn vocabulary(&self) -> Option<usize> {
-        self.graph.width("logits")
+impl Model for Ctc {
+    fn write_down(&mut self, pieces: &[&[f32]], timing: &mut Timing) -> Result<Vec<Heard>> {
+        let mut piece = |samples: &&[f32]| {
+            let ids = self.ids(samples, timing)?;
+            Ok(Heard::whole(self.tokens.text(&ids)?, samples))
+        };
+        pieces.iter().map(&mut piece).collect()
     }
 }
 

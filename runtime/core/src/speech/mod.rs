@@ -4,6 +4,7 @@ mod container;
 mod ctc;
 mod model;
 mod moonshine;
+mod options;
 mod seq2seq;
 mod sound;
 mod split;
@@ -14,6 +15,7 @@ mod whisper;
 
 use serde::Serialize;
 
+pub use options::{SpeechOptions, Timestamps};
 pub use transcribe::Transcribe;
 pub(crate) use transcribe::open_boxed;
 
@@ -34,8 +36,8 @@ pub struct Transcript {
     pub segments: Vec<Segment>,
 }
 
-/// One piece of a transcript: what was said between two pauses. Times of single words are not known
-/// yet; once they are they will stand here as `words`.
+/// One piece of a transcript: what was said between two pauses, or, where the caller asks for
+/// [`Timestamps::Segments`], what the model itself holds together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Segment {
     /// Start in seconds, a little before the first word.
@@ -44,4 +46,33 @@ pub struct Segment {
     pub end: f64,
     /// Its text.
     pub text: String,
+    /// Its words with their times, where the caller asks for [`Timestamps::Words`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<Word>,
+}
+
+impl Segment {
+    /// Counts its times from a moment that is so many seconds earlier.
+    fn shift(&mut self, seconds: f64) {
+        for time in [&mut self.start, &mut self.end] {
+            *time += seconds;
+        }
+        for word in &mut self.words {
+            word.start += seconds;
+            word.end += seconds;
+        }
+    }
+}
+
+/// A word of a segment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Word {
+    /// Start in seconds.
+    pub start: f64,
+    /// End in seconds.
+    pub end: f64,
+    /// The word with its punctuation, without space around it.
+    pub text: String,
+    /// How sure the model is, in 0 ..= 1: the mean probability of its tokens.
+    pub score: f32,
 }

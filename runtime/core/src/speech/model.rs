@@ -7,45 +7,90 @@ use crate::error::{Error, Result};
 use crate::pipeline::{Options, Timing};
 use crate::speech::ctc::Ctc;
 use crate::speech::moonshine::Moonshine;
+use crate::speech::tokens::Tokens;
 use crate::speech::whisper::Whisper;
+use crate::speech::{SAMPLE_RATE_HZ, Segment};
 
-/// Writes down one piece of sound at a time.
+/// Writes down pieces of sound.
 pub(super) trait Model: Send {
-    /// Appends the tokens of 16 kHz samples in −1 ..= 1, not longer than the bundle allows, without
-    /// those of the prompt and the end. Adds its time to `prepare` and `run`.
+    /// What is said in each piece of 16 kHz samples in −1 ..= 1, none longer than the bundle allows. Adds
+    /// its time to `prepare` and `run`.
     ///
     /// # Errors
     /// [`Error::Run`] when ONNX Runtime fails, [`Error::Model`] when an output is not as expected.
-    fn write_down(
-        &mut self,
-        samples: &[f32],
-        ids: &mut Vec<u32>,
-        timing: &mut Timing,
-    ) -> Result<()>;
-
-    /// How many tokens the decoder knows, where its graph says so.
-    fn vocabulary(&self) -> Option<usize>;
+    fn write_down(&mut self, pieces: &[&[f32]], timing: &mut Timing) -> Result<Vec<Heard>>;
 }
 
-/// Loads the model that the bundle describes, to hear `language`.
+/// What was said in one piece.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Heard {
+    /// In order, none without text; times from the first sample of the piece.
+    pub(super) segments: Vec<Segment>,
+    /// The language, where the model found it out.
+    pub(super) language: Option<String>,
+}
+
+impl Heard {
+    /// The whole piece as one segment.
+    pub(super) fn whole(text: String, samples: &[f32]) -> Self {
+        let segment = Segment {
+            start: 0.0,
+            end: samples.len() as f64 / f64::from(SAMPLE_RATE_HZ),
+            text,
+            words: Vec::new(),
+        };
+        Self {
+            segments: Some(segment)
+                .filter(|s| !s.text.is_empty())
+                .into_iter()
+                .collect(),
+            language: None,
+        }
+    }
+}
+
+/// Waits for the tokenizer, which is read while graphs are loaded.
+pub(super) type Later<'a> = &'a mut dyn FnMut(Option<usize>) -> Result<Tokens>;
+
+/// Loads the model that the bundle describes.
 ///
 /// # Errors
-/// Those of [`Session::load`](crate::Session::load); [`Error::Model`] when graphs do not fit.
+/// Those of [`Session::load`](crate::Session::load); [`Error::Model`] when graphs or tokenizer do not
+/// fit; [`Error::Input`] for a language the model does not know; [`Error::Unsupported`] for an option
+/// that it cannot follow.
 pub(super) fn load(
     bundle: &Bundle,
     options: &Options,
     input: &AudioInput,
     spec: &TranscribeSpec,
-    language: &str,
 ) -> Result<Box<dyn Model>> {
-    match spec {
-        TranscribeSpec::Moonshine { .. } => Ok(Box::new(Moonshine::load(bundle, options, spec)?)),
-        TranscribeSpec::Whisper { .. } => Ok(Box::new(Whisper::load(
-            bundle, options, input, spec, language,
-        )?)),
-        TranscribeSpec::Ctc { .. } => Ok(Box::new(Ctc::load(bundle, options, input, spec)?)),
-        _ => Err(unknown()),
-    }
+    let language = language(spec, options)?;
+    let path = bundle.file(spec.tokenizer())?;
+    std::thread::scope(|scope| {
+        let mut tokens = Some(scope.spawn(|| Tokens::load(path, spec)));
+        let mut tokens = |vocabulary: Option<usize>| {
+            let read = tokens.take().map(|thread| thread.join());
+            let tokens = match read {
+                Some(Ok(tokens)) => tokens?,
+                _ => return Err(Error::Internal("reading the tokenizer panicked".into())),
+            };
+            vocabulary.map_or(Ok(()), |size| tokens.fit(size, path))?;
+            Ok(tokens)
+        };
+        let tokens: Later<'_> = &mut tokens;
+        Ok(match spec {
+            TranscribeSpec::Moonshine { .. } => {
+                Box::new(Moonshine::load(bundle, options, spec, tokens)?) as Box<dyn Model>
+            }
+            TranscribeSpec::Whisper { .. } => Box::new(Whisper::load(
+                bundle, options, input, spec, &language, tokens,
+            )?),
+            TranscribeSpec::Ctc { .. } => {
+                Box::new(Ctc::load(bundle, options, input, spec, tokens)?)
+            }
+            _ => return Err(unknown()),
+        })
+    })
 }
 
 /// The language the model is to hear: the caller's, else the bundle's.

@@ -10,8 +10,9 @@ use crate::decoder::Rules;
 use crate::error::Result;
 use crate::pipeline::{Options, Timing};
 use crate::speech::SAMPLE_RATE_HZ;
-use crate::speech::model::{Model, unknown};
+use crate::speech::model::{Heard, Later, Model, unknown};
 use crate::speech::seq2seq::Seq2Seq;
+use crate::speech::tokens::Tokens;
 
 /// Below this the encoder has no frame left after its convolutions.
 const MIN_SAMPLES: usize = 895;
@@ -19,6 +20,7 @@ const MIN_SAMPLES: usize = 895;
 /// Graphs and limits, ready to run.
 pub(super) struct Moonshine {
     graphs: Seq2Seq,
+    tokens: Tokens,
     prompt: Vec<i64>,
     rules: Rules,
     max_tokens_per_s: f32,
@@ -30,7 +32,12 @@ pub(super) struct Moonshine {
 impl Moonshine {
     /// # Errors
     /// Those of [`Seq2Seq::load`].
-    pub(super) fn load(bundle: &Bundle, options: &Options, spec: &TranscribeSpec) -> Result<Self> {
+    pub(super) fn load(
+        bundle: &Bundle,
+        options: &Options,
+        spec: &TranscribeSpec,
+        tokens: Later<'_>,
+    ) -> Result<Self> {
         let TranscribeSpec::Moonshine {
             start_id,
             end_id,
@@ -40,8 +47,10 @@ impl Moonshine {
         else {
             return Err(unknown());
         };
+        let graphs = Seq2Seq::load(bundle, options, "Moonshine", "input_values")?;
         Ok(Self {
-            graphs: Seq2Seq::load(bundle, options, "Moonshine", "input_values")?,
+            tokens: tokens(graphs.decoder().vocabulary())?,
+            graphs,
             prompt: vec![i64::from(*start_id)],
             rules: Rules {
                 end_ids: vec![*end_id],
@@ -54,14 +63,10 @@ impl Moonshine {
     }
 }
 
-impl Model for Moonshine {
-    /// Stops also at `ceil(seconds · max_tokens_per_s)` tokens: more is a loop, not speech.
-    fn write_down(
-        &mut self,
-        samples: &[f32],
-        ids: &mut Vec<u32>,
-        timing: &mut Timing,
-    ) -> Result<()> {
+impl Moonshine {
+    /// The tokens of one piece. Stops also at `ceil(seconds · max_tokens_per_s)` of them: more is a
+    /// loop, not speech.
+    fn ids(&mut self, samples: &[f32], timing: &mut Timing) -> Result<Vec<u32>> {
         let seconds = samples.len() as f32 / SAMPLE_RATE_HZ as f32;
         let limit = (seconds * self.max_tokens_per_s).ceil() as usize;
         let limit = limit.min(self.max_tokens);
@@ -76,10 +81,16 @@ impl Model for Moonshine {
         let shape = [1, values.len()];
         let sound = (&shape[..], values);
         let search = (self.prompt.as_slice(), &self.rules);
-        self.graphs.run(sound, search, limit, ids, &mut timing.run)
+        self.graphs.run(sound, search, limit, &mut timing.run)
     }
+}
 
-    fn vocabulary(&self) -> Option<usize> {
-        self.graphs.decoder().vocabulary()
+impl Model for Moonshine {
+    fn write_down(&mut self, pieces: &[&[f32]], timing: &mut Timing) -> Result<Vec<Heard>> {
+        let piece = |samples: &&[f32]| {
+            let ids = self.ids(samples, timing)?;
+            Ok(Heard::whole(self.tokens.text(&ids)?, samples))
+        };
+        pieces.iter().map(piece).collect()
     }
 }

@@ -73,8 +73,7 @@ impl Seq2Seq {
         &self.decoder
     }
 
-    /// Encodes `values` of `shape` and appends at most `limit` tokens behind `prompt` to `ids`, the
-    /// end token left out. Adds the time inside ONNX Runtime to `spent`.
+    /// Encodes `values` of `shape`: at most `limit` tokens behind `prompt`, the end token left out. Adds the time inside ONNX Runtime to `spent`.
     ///
     /// # Errors
     /// Those of [`Decoder::greedy`].
@@ -83,9 +82,8 @@ impl Seq2Seq {
         (shape, values): (&[usize], &[f32]),
         (prompt, rules): (&[i64], &Rules),
         limit: usize,
-        ids: &mut Vec<u32>,
         spent: &mut Duration,
-    ) -> Result<()> {
+    ) -> Result<Vec<u32>> {
         let hidden = self.encode(shape, values, spent)?;
         let prompt = Prompt {
             ids: prompt,
@@ -95,8 +93,7 @@ impl Seq2Seq {
         };
         let chosen = self.decoder.greedy(prompt, rules, limit, spent)?;
         let chosen = chosen.into_iter().flatten();
-        ids.extend(chosen.filter(|id| !rules.end_ids.contains(id)));
-        Ok(())
+        Ok(chosen.filter(|id| !rules.end_ids.contains(id)).collect())
     }
 
     fn encode(

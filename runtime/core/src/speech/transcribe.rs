@@ -12,7 +12,6 @@ use crate::registry::{Answer, AnyPipeline, Sample};
 use crate::speech::model::{self, Model};
 use crate::speech::sound::SoundFile;
 use crate::speech::split::Splitter;
-use crate::speech::tokens::Tokens;
 use crate::speech::{SAMPLE_RATE_HZ, Segment, Transcript};
 
 /// Samples that are gathered before the voice activity detector runs on them: half a second.
@@ -35,13 +34,11 @@ const BLOCK: usize = 8_000;
 /// ```
 pub struct Transcribe {
     model: Box<dyn Model>,
-    tokens: Tokens,
     language: String,
     splitter: Splitter,
     timing: Timing,
     block: Vec<f32>,
     resampled: Vec<f32>,
-    ids: Vec<u32>,
 }
 
 /// Where samples come from.
@@ -98,29 +95,15 @@ impl Transcribe {
             return Err(Error::model(bundle.root(), what));
         };
         let language = model::language(decode, options)?;
-        let path = bundle.file(decode.tokenizer())?;
         // Started here, so that the environment is set while no thread of ours runs.
         Runtime::get()?;
-        let (tokens, model) = std::thread::scope(|scope| {
-            let tokens = scope.spawn(|| Tokens::load(path, decode));
-            let model = model::load(bundle, options, input, decode, &language);
-            (tokens.join(), model)
-        });
-        let tokens =
-            tokens.map_err(|_| Error::Internal("reading the tokenizer panicked".into()))??;
-        let model = model?;
-        if let Some(vocabulary) = model.vocabulary() {
-            tokens.fit(vocabulary, path)?;
-        }
         Ok(Self {
-            model,
-            tokens,
+            model: model::load(bundle, options, input, decode)?,
             language,
             splitter: Splitter::load(bundle, input)?,
             timing: Timing::default(),
             block: Vec::new(),
             resampled: Vec::new(),
-            ids: Vec::new(),
         })
     }
 
@@ -225,18 +208,13 @@ impl Transcribe {
     fn pieces(&mut self, on: &mut dyn FnMut(&Segment)) -> Result<()> {
         while let Some((span, samples)) = self.splitter.pop() {
             let (start, mut timing) = (Instant::now(), Timing::default());
-            self.ids.clear();
-            self.model.write_down(samples, &mut self.ids, &mut timing)?;
-            let text = self.tokens.text(&self.ids)?;
+            let heard = self.model.write_down(&[samples], &mut timing)?;
             timing.decode = start.elapsed().saturating_sub(timing.prepare + timing.run);
             self.timing += timing;
-            if !text.is_empty() {
-                let seconds = |at: u64| at as f64 / f64::from(SAMPLE_RATE_HZ);
-                on(&Segment {
-                    start: seconds(span.start),
-                    end: seconds(span.end),
-                    text,
-                });
+            let from = span.start as f64 / f64::from(SAMPLE_RATE_HZ);
+            for mut segment in heard.into_iter().flat_map(|heard| heard.segments) {
+                segment.shift(from);
+                on(&segment);
             }
         }
         self.splitter.forget();

@@ -15,14 +15,16 @@ use crate::decoder::Rules;
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Timing};
 use crate::session::Session;
-use crate::speech::model::{Model, unknown};
+use crate::speech::model::{Heard, Later, Model, unknown};
 use crate::speech::seq2seq::Seq2Seq;
+use crate::speech::tokens::Tokens;
 
 const INPUT: &str = "input_features";
 
 /// Front end, graphs and prompt, ready to run.
 pub(super) struct Whisper {
     mel: LogMel,
+    tokens: Tokens,
     graphs: Seq2Seq,
     prompt: Vec<i64>,
     rules: Rules,
@@ -41,6 +43,7 @@ impl Whisper {
         input: &AudioInput,
         spec: &TranscribeSpec,
         language: &str,
+        tokens: Later<'_>,
     ) -> Result<Self> {
         let TranscribeSpec::Whisper {
             end_id,
@@ -58,9 +61,11 @@ impl Whisper {
         })?;
         let prompt = prompt(spec, language);
         let room = max_tokens.saturating_sub(prompt.len());
+        let graphs = Seq2Seq::load(bundle, options, "Whisper", INPUT)?;
         let whisper = Self {
+            tokens: tokens(graphs.decoder().vocabulary())?,
             mel: LogMel::new(mel, input.sample_rate_hz),
-            graphs: Seq2Seq::load(bundle, options, "Whisper", INPUT)?,
+            graphs,
             limit: options.max_tokens.unwrap_or(room).min(room),
             prompt,
             rules: Rules {
@@ -125,25 +130,26 @@ fn fit_features(encoder: &Session, mel: &LogMel) -> Result<()> {
     Err(Error::model(encoder.path(), what))
 }
 
-impl Model for Whisper {
-    fn write_down(
-        &mut self,
-        samples: &[f32],
-        ids: &mut Vec<u32>,
-        timing: &mut Timing,
-    ) -> Result<()> {
+impl Whisper {
+    /// The tokens of one piece.
+    fn ids(&mut self, samples: &[f32], timing: &mut Timing) -> Result<Vec<u32>> {
         let start = Instant::now();
         let [bins, frames] = self.mel.write(samples, &mut self.features);
         timing.prepare += start.elapsed();
         let shape = [1, bins, frames];
         let sound = (&shape[..], self.features.as_slice());
         let search = (self.prompt.as_slice(), &self.rules);
-        self.graphs
-            .run(sound, search, self.limit, ids, &mut timing.run)
+        self.graphs.run(sound, search, self.limit, &mut timing.run)
     }
+}
 
-    fn vocabulary(&self) -> Option<usize> {
-        self.graphs.decoder().vocabulary()
+impl Model for Whisper {
+    fn write_down(&mut self, pieces: &[&[f32]], timing: &mut Timing) -> Result<Vec<Heard>> {
+        let piece = |samples: &&[f32]| {
+            let ids = self.ids(samples, timing)?;
+            Ok(Heard::whole(self.tokens.text(&ids)?, samples))
+        };
+        pieces.iter().map(piece).collect()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::speech::model::tests::whisper;
 use crate::speech::sound::SoundFile;
 use crate::speech::tokens::Tokens;
 
-fn load(folder: &Path, max_tokens: Option<usize>) -> (Whisper, Tokens) {
+fn load(folder: &Path, max_tokens: Option<usize>) -> Whisper {
     let options = Options {
         variant: Some("fp32".into()),
         max_tokens,
@@ -24,9 +24,9 @@ fn load(folder: &Path, max_tokens: Option<usize>) -> (Whisper, Tokens) {
     else {
         panic!("{manifest:?}");
     };
-    let tokens = Tokens::load(bundle.file(spec.tokenizer()).unwrap(), spec).unwrap();
-    let whisper = Whisper::load(&bundle, &options, input, spec, "en").unwrap();
-    (whisper, tokens)
+    let path = bundle.file(spec.tokenizer()).unwrap();
+    let mut tokens = |_| Tokens::load(path, spec);
+    Whisper::load(&bundle, &options, input, spec, "en", &mut tokens).unwrap()
 }
 
 /// A whole file at 16 kHz, without looking for pauses.
@@ -53,16 +53,20 @@ fn a_model_of_one_language_is_not_told_it() {
 fn tokens_are_those_of_transformers() {
     let folder = needs!(bundle("whisper-base"));
     let speech = needs!(shared("data/speech"));
-    let (mut whisper, tokens) = load(&folder, None);
+    let mut whisper = load(&folder, None);
     let golden = std::fs::read(root().join("tests/golden/whisper-base/greedy.json")).unwrap();
     let golden: serde_json::Value = serde_json::from_slice(&golden).unwrap();
     for (file, expected) in golden["files"].as_object().unwrap() {
-        let (mut ids, mut timing) = (Vec::new(), Timing::default());
+        let mut timing = Timing::default();
         let samples = samples(&speech.join(file));
-        whisper.write_down(&samples, &mut ids, &mut timing).unwrap();
+        let ids = whisper.ids(&samples, &mut timing).unwrap();
         let expected_ids: Vec<u32> = serde_json::from_value(expected["ids"].clone()).unwrap();
         assert_eq!(ids, expected_ids, "{file}");
-        assert_eq!(tokens.text(&ids).unwrap(), expected["text"], "{file}");
+        assert_eq!(
+            whisper.tokens.text(&ids).unwrap(),
+            expected["text"],
+            "{file}"
+        );
     }
 }
 
@@ -71,15 +75,15 @@ fn tokens_are_those_of_transformers() {
 fn a_limit_cuts_and_pieces_are_apart() {
     let folder = needs!(bundle("whisper-base"));
     let speech = needs!(shared("data/speech"));
-    let (mut whisper, _) = load(&folder, Some(3));
+    let mut whisper = load(&folder, Some(3));
     assert_eq!(whisper.prompt, [50258, 50259, 50359, 50363]);
     for (file, expected) in [
         ("spk1_snt1.wav", [440, 1440, 1920]),
         ("spk1_snt6.wav", [440, 30857, 362]),
     ] {
-        let (mut ids, mut timing) = (Vec::new(), Timing::default());
+        let mut timing = Timing::default();
         let samples = samples(&speech.join(file));
-        whisper.write_down(&samples, &mut ids, &mut timing).unwrap();
+        let ids = whisper.ids(&samples, &mut timing).unwrap();
         assert_eq!(ids, expected, "{file}");
         assert!(!timing.prepare.is_zero() && !timing.run.is_zero());
     }
