@@ -9,40 +9,34 @@
 //! | `encoder_attention_mask` | N×1 | i64 | ones, which broadcast; where the graph has it |
 //! | `past_key_values.{i}.…{key,value}` | N×H×P×K | f32 | P = 0 at the first step |
 //! | `use_cache_branch` | 1 | bool | false at the first step, true after it; where the graph has it |
+//! | `cache_position` | T | i64 | P .. P+T; where the graph has it |
 //! | `logits` | N×T×V | f32 | the last token's are those of the next |
+//! | `cross_attentions` | N×A×T×S | f32 | where A heads look in the encoder's output; where the graph has it |
 //! | `present.{i}.…{key,value}` | N×H×(P+T)×K | f32 | the next past; an encoder's half only at the first step |
 //!
 //! What the encoder made and the cache stay ONNX Runtime values: they are moved from outputs to inputs.
 
 mod cache;
 mod rules;
+mod run;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ort::session::{SessionInputValue, SessionOutputs};
-use ort::value::{DynValue, TensorRef};
+use ort::value::DynValue;
 
-use crate::error::{Error, Result, internal};
+use crate::error::{Error, Result};
 use crate::session::Session;
-use cache::{Cache, Past};
+use cache::Cache;
+use run::Inputs;
 
 pub(crate) use rules::{Rules, argmax};
+pub(crate) use run::{Run, Step};
 
 /// A graph, ready to go on with a prompt.
 pub(crate) struct Decoder {
     session: Session,
     cache: Cache,
     inputs: Inputs,
-}
-
-/// Inputs that not every graph has.
-#[derive(Clone, Copy)]
-struct Inputs {
-    mask: bool,
-    positions: bool,
-    encoder: bool,
-    encoder_mask: bool,
-    branch: bool,
 }
 
 /// What the decoder reads before it chooses.
@@ -65,15 +59,8 @@ impl Decoder {
     /// [`Error::Model`] when inputs or outputs are not those above.
     pub(crate) fn new(session: Session) -> Result<Self> {
         session.require("decoder", &["input_ids"], &["logits"])?;
-        let has = |name: &str| session.has_input(name);
         Ok(Self {
-            inputs: Inputs {
-                mask: has("attention_mask"),
-                positions: has("position_ids"),
-                encoder: has("encoder_hidden_states"),
-                encoder_mask: has("encoder_attention_mask"),
-                branch: has("use_cache_branch"),
-            },
+            inputs: Inputs::of(&session),
             cache: Cache::of(&session)?,
             session,
         })
@@ -103,45 +90,59 @@ impl Decoder {
         limit: usize,
         spent: &mut Duration,
     ) -> Result<Vec<Vec<u32>>> {
-        if self.inputs.encoder && prompt.hidden.is_none() {
-            let what = "asks for `encoder_hidden_states`, and there is no encoder";
-            return Err(Error::model(self.session.path(), what));
-        }
         let rows = prompt.rows;
         if rows == 0 || prompt.ids.len() < rows {
             return Err(Error::Input("the prompt has no tokens".into()));
         }
         let texts: Vec<_> = (0..rows).map(|row| prompt.text(row)).collect();
         let mut chosen = vec![Vec::new(); rows];
-        let mut past = self.cache.empty(rows)?;
-        let mut step = Step::first(self.inputs, &prompt);
-        let mut row = Vec::new();
+        let mut ids = prompt.ids.to_vec();
+        let mut run = self.begin(rows, prompt.mask, prompt.hidden)?;
+        let mut logits = Vec::new();
         for _ in 0..limit {
-            let mut outputs = step.run(&mut self.session, &past, spent)?;
-            past.take(&mut outputs)?;
-            let Some(logits) = Logits::of(&outputs, rows) else {
-                drop(outputs);
-                let what = "output `logits` is not float32 N×T×V";
-                return Err(Error::model(self.session.path(), what));
-            };
-            step.ids.clear();
+            let step = run.step(&ids, spent)?;
+            ids.clear();
             for (i, chosen) in chosen.iter_mut().enumerate() {
                 if rules.ended(chosen) {
-                    step.ids.push(i64::from(rules.pad_id));
+                    ids.push(i64::from(rules.pad_id));
                     continue;
                 }
-                row.clear();
-                row.extend_from_slice(logits.last(i));
-                let id = rules.choose(&mut row, texts[i], chosen);
-                step.ids.push(i64::from(id));
+                logits.clear();
+                logits.extend_from_slice(step.last(i));
+                let id = rules.choose(&mut logits, texts[i], chosen);
+                ids.push(i64::from(id));
                 chosen.push(id);
             }
             if chosen.iter().all(|row| rules.ended(row)) {
                 break;
             }
-            step.advance();
         }
         Ok(chosen)
+    }
+
+    /// A decode of so many rows, before its first step; `mask` is that of the tokens of the first step.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the graph asks for an encoder and there is none.
+    pub(crate) fn begin<'d>(
+        &'d mut self,
+        rows: usize,
+        mask: Option<&[i64]>,
+        hidden: Option<&'d DynValue>,
+    ) -> Result<Run<'d>> {
+        if self.inputs.encoder && hidden.is_none() {
+            let what = "asks for `encoder_hidden_states`, and there is no encoder";
+            return Err(Error::model(self.session.path(), what));
+        }
+        let past = self.cache.empty(rows)?;
+        Ok(Run::new(
+            &mut self.session,
+            self.inputs,
+            past,
+            rows,
+            mask,
+            hidden,
+        ))
     }
 
     /// The sum over a row of tokens, from the second on, of the log-probability that each follows those
@@ -151,28 +152,17 @@ impl Decoder {
     /// [`Error::Unsupported`] when the graph answers logits of the last token alone; else as
     /// [`greedy`](Self::greedy).
     pub(crate) fn log_probability(&mut self, ids: &[i64], spent: &mut Duration) -> Result<f64> {
-        if self.inputs.encoder {
-            let what = "asks for `encoder_hidden_states`, and there is no encoder";
-            return Err(Error::model(self.session.path(), what));
-        }
         if ids.is_empty() {
             return Err(Error::Input("the text has no tokens".into()));
         }
-        let prompt = Prompt {
-            ids,
-            mask: None,
-            rows: 1,
-            hidden: None,
-        };
-        let past = self.cache.empty(1)?;
-        let step = Step::first(self.inputs, &prompt);
-        let outputs = step.run(&mut self.session, &past, spent)?;
-        let wrong = "output `logits` is not float32 1×T×V for T tokens";
-        let Some(logits) = Logits::of(&outputs, 1).filter(|logits| logits.tokens == ids.len())
-        else {
-            return Err(Error::Unsupported(wrong.into()));
-        };
-        let rows = logits.values.chunks_exact(logits.vocabulary);
+        let mut run = self.begin(1, None, None)?;
+        let step = run.step(ids, spent)?;
+        if step.tokens() != ids.len() {
+            let what = "output `logits` is not float32 1×T×V for T tokens";
+            return Err(Error::Unsupported(what.into()));
+        }
+        let vocabulary = step.vocabulary();
+        let rows = (0..ids.len()).map(|token| step.logits(0, token));
         let sum = rows.zip(&ids[1..]).map(|(row, &id)| {
             let id = usize::try_from(id).ok().and_then(|id| row.get(id))?;
             Some(log_softmax(row, *id))
@@ -180,8 +170,7 @@ impl Decoder {
         let sum: Option<f64> = sum.sum();
         sum.ok_or_else(|| {
             Error::Unsupported(format!(
-                "the text has tokens beyond the {} that the graph knows",
-                logits.vocabulary
+                "the text has tokens beyond the {vocabulary} that the graph knows"
             ))
         })
     }
@@ -202,117 +191,6 @@ impl<'a> Prompt<'a> {
         let mask = self.mask.map_or(&[][..], |mask| &mask[row.clone()]);
         let pad = mask.iter().take_while(|keep| **keep == 0).count();
         &self.ids[row][pad..]
-    }
-}
-
-/// What is fed at one step besides the cache.
-struct Step<'a> {
-    inputs: Inputs,
-    rows: usize,
-    hidden: Option<&'a DynValue>,
-    ids: Vec<i64>,
-    mask: Vec<i64>,
-    positions: Vec<i64>,
-}
-
-impl<'a> Step<'a> {
-    fn first(inputs: Inputs, prompt: &Prompt<'a>) -> Self {
-        let (rows, tokens) = (prompt.rows, prompt.ids.len());
-        let mask = prompt.mask.map_or_else(|| vec![1; tokens], <[i64]>::to_vec);
-        // Counted from the first token; padding stands at the same place as that.
-        let place = |seen: &mut i64, mask: &i64| {
-            *seen += mask;
-            Some((*seen - 1).max(0))
-        };
-        let places = mask.chunks(tokens / rows);
-        let positions = places.flat_map(|row| row.iter().scan(0, place)).collect();
-        Self {
-            inputs,
-            rows,
-            hidden: prompt.hidden,
-            ids: prompt.ids.to_vec(),
-            mask,
-            positions,
-        }
-    }
-
-    /// Makes room for one token a row, which [`ids`](Self::ids) holds already.
-    fn advance(&mut self) {
-        let width = self.mask.len() / self.rows;
-        let grown = self.mask.chunks(width).flat_map(|row| [row, &[1]]);
-        self.mask = grown.flatten().copied().collect();
-        let width = self.positions.len() / self.rows;
-        let last = self.positions.chunks(width).filter_map(|row| row.last());
-        self.positions = last.map(|last| last + 1).collect();
-    }
-
-    fn run<'s>(
-        &self,
-        session: &'s mut Session,
-        past: &Past<'s>,
-        spent: &mut Duration,
-    ) -> Result<SessionOutputs<'s>> {
-        let (ones, later) = (vec![1; self.rows], [!past.is_empty()]);
-        let inputs = || -> ort::Result<Vec<(&str, SessionInputValue<'_>)>> {
-            let named = [
-                (true, "input_ids", &self.ids),
-                (self.inputs.mask, "attention_mask", &self.mask),
-                (self.inputs.positions, "position_ids", &self.positions),
-                (self.inputs.encoder_mask, "encoder_attention_mask", &ones),
-            ];
-            let mut inputs: Vec<(&str, SessionInputValue<'_>)> = Vec::new();
-            for (_, name, values) in named.iter().filter(|(wanted, ..)| *wanted) {
-                let shape = [self.rows, values.len() / self.rows];
-                let tensor = TensorRef::from_array_view((shape, values.as_slice()))?;
-                inputs.push((name, tensor.into()));
-            }
-            if self.inputs.branch {
-                let later = TensorRef::from_array_view(([1], later.as_slice()))?;
-                inputs.push(("use_cache_branch", later.into()));
-            }
-            let hidden = self.hidden.filter(|_| self.inputs.encoder);
-            inputs.extend(hidden.map(|hidden| ("encoder_hidden_states", hidden.into())));
-            inputs.extend(past.inputs().map(|(name, value)| (name, value.into())));
-            Ok(inputs)
-        };
-        let inputs = inputs().map_err(internal)?;
-        let start = Instant::now();
-        let outputs = match past.wanted() {
-            Some(wanted) => session.run_selected(inputs, wanted),
-            None => session.run(inputs),
-        };
-        *spent += start.elapsed();
-        outputs
-    }
-}
-
-/// N×T×V.
-struct Logits<'o> {
-    values: &'o [f32],
-    tokens: usize,
-    vocabulary: usize,
-}
-
-impl<'o> Logits<'o> {
-    /// `None` when the output is not what it should be.
-    fn of(outputs: &'o SessionOutputs<'_>, rows: usize) -> Option<Self> {
-        let (shape, values) = outputs.get("logits")?.try_extract_tensor::<f32>().ok()?;
-        let [n, tokens, vocabulary] = shape[..] else {
-            return None;
-        };
-        let size = |size: i64| usize::try_from(size).ok().filter(|size| *size > 0);
-        let logits = Self {
-            values,
-            tokens: size(tokens)?,
-            vocabulary: size(vocabulary)?,
-        };
-        (size(n)? == rows).then_some(logits)
-    }
-
-    /// Those of the last token of a row.
-    fn last(&self, row: usize) -> &'o [f32] {
-        let end = (row + 1) * self.tokens * self.vocabulary;
-        &self.values[end - self.vocabulary..end]
     }
 }
 

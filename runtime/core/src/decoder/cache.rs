@@ -63,6 +63,13 @@ impl Cache {
             bad("has no `past_key_values.*` inputs; use the merged decoder".into())
         })?;
         let mut selected = OutputSelector::no_default().with("logits");
+        if decoder
+            .outputs()
+            .iter()
+            .any(|o| o.name == "cross_attentions")
+        {
+            selected = selected.with("cross_attentions");
+        }
         for entry in entries.iter().filter(|c| !c.of_encoder) {
             selected = selected.with(&entry.present);
         }
