@@ -73,7 +73,7 @@ pub struct ModelArgs {
     /// prompt.
     #[arg(long)]
     pub max_tokens: Option<usize>,
-    /// Language to hear, such as en; the bundle's when not given.
+    /// Language to hear, such as en, or auto: the one that is heard; the bundle's when not given.
     #[arg(long, value_name = "CODE")]
     pub language: Option<String>,
     #[command(flatten)]
@@ -95,6 +95,9 @@ pub struct SpeechArgs {
     /// Words that are likely to be said; may be given several times.
     #[arg(long, value_name = "WORD")]
     pub hot_word: Vec<String>,
+    /// Let Whisper hear its whole window of 30 s also where less is enough.
+    #[arg(long)]
+    pub full_window: bool,
     /// Candidates that a beam search keeps.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub beams: Option<u16>,

@@ -73,6 +73,7 @@ pub fn options(args: &ModelArgs) -> Options {
     speech.translate = said.translate;
     speech.prompt = said.prompt.clone();
     speech.hot_words = said.hot_word.clone();
+    speech.full_window = said.full_window;
     speech.beams = said.beams.map(usize::from);
     speech.language_model = said.language_model.clone();
     options

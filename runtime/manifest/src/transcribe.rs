@@ -41,8 +41,19 @@ pub enum TranscribeSpec {
         /// `<|notimestamps|>`, where the vocabulary has it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         no_timestamps_id: Option<u32>,
-        /// Language when the caller names none, as in `languages`; for a model of one language, it.
+        /// `<|startofprev|>`: before text that a transcript goes on with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        previous_id: Option<u32>,
+        /// `<|nospeech|>`, whose probability behind `start_id` says that nobody speaks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        no_speech_id: Option<u32>,
+        /// Language when the caller names none, as in `languages`, or `auto`: the one that is heard; for
+        /// a model of one language, it.
         language: String,
+        /// Silence that goes behind a piece that is shorter than the window, in seconds: the encoder then
+        /// hears the two instead of the whole window. Without it the window is always filled up.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        margin_s: Option<f32>,
         /// Longest sequence of the decoder in tokens, prompt included: 448.
         max_tokens: usize,
         /// Tokens that are never chosen.
@@ -72,6 +83,9 @@ pub enum TranscribeSpec {
 }
 
 impl TranscribeSpec {
+    /// The language that stands for the one that is heard.
+    pub const AUTO: &str = "auto";
+
     /// The tokenizer's file.
     pub fn tokenizer(&self) -> &str {
         match self {
@@ -104,9 +118,16 @@ impl TranscribeSpec {
                 languages,
                 language,
                 ..
-            } if !languages.is_empty() && !languages.contains_key(language) => {
+            } if !languages.is_empty()
+                && language != Self::AUTO
+                && !languages.contains_key(language) =>
+            {
                 invalid(&format!("language `{language}` is not among languages"))
             }
+            Self::Whisper {
+                margin_s: Some(margin),
+                ..
+            } if !(0.0..=30.0).contains(margin) => invalid("margin_s must be in 0 ..= 30"),
             Self::Whisper {
                 languages,
                 transcribe_id: None,

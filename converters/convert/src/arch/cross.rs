@@ -12,7 +12,7 @@
 use bevel_onnx::{DType, Dim};
 
 use super::cache::{Cache, causal, length, past_length};
-use super::layers::{Net, attend};
+use super::layers::{Net, shares};
 use crate::Error;
 
 /// A decoder under construction: what it is fed, and both halves of its cache.
@@ -31,6 +31,9 @@ pub(super) struct Decoding {
     other: Cache,
     /// Of each layer, its own and that of the encoder's output.
     pasts: Vec<[[String; 2]; 2]>,
+    /// Where heads look that are watched, N×A×T×S for each layer that has some, and how many they are.
+    watched: Vec<String>,
+    heads_watched: usize,
 }
 
 /// Sizes of a decoder.
@@ -100,6 +103,8 @@ impl Decoding {
             own,
             other,
             pasts,
+            watched: Vec::new(),
+            heads_watched: 0,
         })
     }
 
@@ -109,23 +114,35 @@ impl Decoding {
     }
 
     /// N×H×T×K from a query N×H×T×K that carries the factor 1/√K, and keys and values N×H×S×K of
-    /// [`hidden`](Self::hidden) for layer `i`.
-    pub fn attend(&mut self, net: &mut Net<'_>, i: usize, query: &str, new: [&str; 2]) -> String {
+    /// [`hidden`](Self::hidden) for layer `i`. Where the heads `watch` look becomes an output.
+    pub fn attend(
+        &mut self,
+        net: &mut Net<'_>,
+        i: usize,
+        query: &str,
+        new: [&str; 2],
+        watch: &[usize],
+    ) -> String {
         self.other.keep(new[0], new[1]);
         let heads = Dim::Fixed(self.other.heads);
         let width = Dim::Fixed(self.other.width);
+        let chosen: Vec<i64> = watch.iter().map(|head| *head as i64).collect();
+        let chosen = (!watch.is_empty()).then(|| net.i64s(&chosen));
         let mut branch = |name: &str, [key, value]: [&str; 2]| {
             let mut body = net.graph.body(name);
             let order = [("perm", [0, 1, 3, 2].into())];
             let key = body.node("Transpose", &[key], order);
-            let mixed = attend(&mut body, [query, &key, value], None);
-            let dims = [
-                Dim::named("batch"),
-                heads.clone(),
-                Dim::Unknown,
-                width.clone(),
-            ];
-            body.output(&mixed, &mixed, DType::F32, dims);
+            let shares = shares(&mut body, query, &key, None);
+            let mixed = body.node("MatMul", &[&shares, value], []);
+            let dims = |heads: Dim, last: Dim| [Dim::named("batch"), heads, Dim::Unknown, last];
+            let mixed_dims = dims(heads.clone(), width.clone());
+            body.output(&mixed, &mixed, DType::F32, mixed_dims);
+            if let Some(chosen) = &chosen {
+                let axis = [("axis", 1.into())];
+                let seen = body.node("Gather", &[&shares, chosen], axis);
+                let seen_dims = dims(Dim::Fixed(watch.len()), Dim::Unknown);
+                body.output(&seen, &seen, DType::F32, seen_dims);
+            }
             net.graph.adopt(body)
         };
         let [_, [key, value]] = &self.pasts[i];
@@ -133,14 +150,34 @@ impl Decoding {
             ("then_branch", branch("new", new)),
             ("else_branch", branch("past", [key, value])),
         ];
-        net.graph.node("If", &[&self.first], bodies)
+        if watch.is_empty() {
+            return net.graph.node("If", &[&self.first], bodies);
+        }
+        let [mixed, seen] = net.graph.node_of("If", &[&self.first], bodies);
+        self.watched.push(seen);
+        self.heads_watched += watch.len();
+        mixed
     }
 
-    /// The outputs: `logits` N×T×V, then the cache.
+    /// The outputs: `logits` N×T×V, where the watched heads look, then the cache.
     pub fn finish(self, net: &mut Net<'_>, logits: &str, vocab: usize) {
         let [batch, sequence] = ["batch", "sequence"].map(Dim::named);
         let dims = [batch, sequence, Dim::Fixed(vocab)];
         net.graph.output(logits, "logits", DType::F32, dims);
+        if !self.watched.is_empty() {
+            net.graph.set_scope("cross");
+            let watched: Vec<&str> = self.watched.iter().map(String::as_str).collect();
+            let seen = net.graph.node("Concat", &watched, [("axis", 1.into())]);
+            let [batch, sequence] = ["batch", "sequence"].map(Dim::named);
+            let dims = [
+                batch,
+                Dim::Fixed(self.heads_watched),
+                sequence,
+                Dim::named("attended"),
+            ];
+            net.graph
+                .output(&seen, "cross_attentions", DType::F32, dims);
+        }
         self.own.finish(net);
         self.other.finish(net);
     }

@@ -380,12 +380,17 @@ impl<'a> Net<'a> {
 /// `softmax(q·k + bias)·v` for q N×H×T×K that carries the factor 1/√K, k N×H×K×S, v N×H×S×K and a bias
 /// that spreads to N×H×T×S. Answers N×H×T×K.
 pub(super) fn attend(graph: &mut Graph, [q, k, v]: [&str; 3], bias: Option<&str>) -> String {
+    let shares = shares(graph, q, k, bias);
+    graph.node("MatMul", &[&shares, v], [])
+}
+
+/// The share that each query gives to each key: softmax of q·k + bias over the keys.
+pub(super) fn shares(graph: &mut Graph, q: &str, k: &str, bias: Option<&str>) -> String {
     let mut scores = graph.node("MatMul", &[q, k], []);
     if let Some(bias) = bias {
         scores = graph.node("Add", &[&scores, bias], []);
     }
-    let shares = graph.node("Softmax", &[&scores], [("axis", (-1).into())]);
-    graph.node("MatMul", &[&shares, v], [])
+    graph.node("Softmax", &[&scores], [("axis", (-1).into())])
 }
 
 /// A mask N×T of ones and zeros to N×1×1×T of 0 and the least f32, to be added to attention scores.

@@ -10,6 +10,7 @@
 //! | | in `past_key_values.{i}.decoder.{key,value}` | N×H×P×K | f32 | P = 0 at the first step |
 //! | | in `past_key_values.{i}.encoder.{key,value}` | N×H×S×K | f32 | S = 0 at the first step |
 //! | | out `logits` | N×L×V | f32 | the next token |
+//! | | out `cross_attentions` | N×A×L×S | f32 | where the A heads that follow the sound look, by layer and head |
 //! | | out `present.{i}.decoder.{key,value}` | N×H×(P+L)×K | f32 | the next past |
 //! | | out `present.{i}.encoder.{key,value}` | N×H×T×K | f32 | empty after the first step |
 
@@ -84,9 +85,13 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
         false => (Config::read(source)?, Weights::new(checkpoint, NAME)),
     };
     let sizes = network::Sizes::read(&config, &weights)?;
+    let alignment = speech::alignment_heads(source, &config)?;
     let graphs = Graphs::from([
         ("encoder", network::encoder(&config, &sizes, &weights)?),
-        ("decoder", network::decoder(&config, &sizes, &weights)?),
+        (
+            "decoder",
+            network::decoder(&config, &sizes, &weights, &alignment)?,
+        ),
     ]);
     let unused = weights.finish(ctranslate2::is_setting)?;
 

@@ -52,14 +52,12 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Counts its times from a moment that is so many seconds earlier.
+    /// Counts its times from a moment that is so many seconds earlier, to the millisecond.
     fn shift(&mut self, seconds: f64) {
-        for time in [&mut self.start, &mut self.end] {
-            *time += seconds;
-        }
-        for word in &mut self.words {
-            word.start += seconds;
-            word.end += seconds;
+        let words = self.words.iter_mut();
+        let words = words.flat_map(|word| [&mut word.start, &mut word.end]);
+        for time in words.chain([&mut self.start, &mut self.end]) {
+            *time = ((*time + seconds) * 1e3).round() / 1e3;
         }
     }
 }

@@ -19,6 +19,9 @@ pub(super) trait Model: Send {
     /// # Errors
     /// [`Error::Run`] when ONNX Runtime fails, [`Error::Model`] when an output is not as expected.
     fn write_down(&mut self, pieces: &[&[f32]], timing: &mut Timing) -> Result<Vec<Heard>>;
+
+    /// Forgets what it learnt from earlier pieces: another recording begins.
+    fn start(&mut self) {}
 }
 
 /// What was said in one piece.
@@ -103,7 +106,10 @@ pub(super) fn language(spec: &TranscribeSpec, options: &Options) -> Result<Strin
         return Ok(own.to_string());
     };
     match spec {
-        TranscribeSpec::Whisper { languages, .. } if languages.contains_key(wanted) => {
+        TranscribeSpec::Whisper { languages, .. }
+            if languages.contains_key(wanted)
+                || (wanted == TranscribeSpec::AUTO && !languages.is_empty()) =>
+        {
             Ok(wanted.to_string())
         }
         TranscribeSpec::Whisper { languages, .. } if !languages.is_empty() => {
@@ -140,6 +146,9 @@ pub(super) mod tests {
             transcribe_id: Some(3),
             translate_id: None,
             no_timestamps_id: Some(4),
+            previous_id: None,
+            no_speech_id: None,
+            margin_s: None,
             language: "en".into(),
             max_tokens: 448,
             suppress_ids: Vec::new(),

@@ -12,6 +12,9 @@ pub struct SpeechOptions {
     pub prompt: Option<String>,
     /// Words that are likely to be said, such as names.
     pub hot_words: Vec<String>,
+    /// Whether Whisper always hears its whole window of 30 s, as its makers run it, also where the bundle
+    /// says that short speech needs less.
+    pub full_window: bool,
     /// How many candidates a beam search keeps; 1 takes the likeliest token at each step.
     pub beams: Option<usize>,
     /// An n-gram language model in ARPA format that a beam search asks.

@@ -2,9 +2,9 @@
 //!
 //! | tensor | shape | dtype | meaning |
 //! |---|---|---|---|
-//! | `input_values` or `input_features` | 1×S or 1×M×F | f32 | samples, or a spectrogram |
-//! | `attention_mask` | 1×S | i64 | ones, where the encoder has it |
-//! | `last_hidden_state` | 1×T×D | f32 | fed to the decoder at every step |
+//! | `input_values` or `input_features` | N×S or N×M×F | f32 | samples, or a spectrogram |
+//! | `attention_mask` | N×S | i64 | ones, where the encoder has it |
+//! | `last_hidden_state` | N×T×D | f32 | fed to the decoder at every step |
 
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,11 @@ impl Seq2Seq {
         &self.decoder
     }
 
+    /// The graph that writes, to be run.
+    pub(super) fn decoder_mut(&mut self) -> &mut Decoder {
+        &mut self.decoder
+    }
+
     /// Encodes `values` of `shape`: at most `limit` tokens behind `prompt`, the end token left out. Adds the time inside ONNX Runtime to `spent`.
     ///
     /// # Errors
@@ -96,19 +101,24 @@ impl Seq2Seq {
         Ok(chosen.filter(|id| !rules.end_ids.contains(id)).collect())
     }
 
-    fn encode(
+    /// What the encoder makes of `values` of `shape`, N×…; an ONNX Runtime value N×T×D.
+    ///
+    /// # Errors
+    /// [`Error::Run`] when ONNX Runtime fails.
+    pub(super) fn encode(
         &mut self,
         shape: &[usize],
         values: &[f32],
         spent: &mut Duration,
     ) -> Result<DynValue> {
+        let rows = shape.first().copied().unwrap_or_default();
         let times = shape.last().copied().unwrap_or_default();
-        self.mask.resize(times, 1);
+        self.mask.resize(rows * times, 1);
         let inputs = || -> ort::Result<Vec<(&str, SessionInputValue<'_>)>> {
             let values = TensorRef::from_array_view((shape, values))?;
             let mut inputs = vec![(self.input, values.into())];
             if self.encoder_masked {
-                let mask = TensorRef::from_array_view(([1, times], self.mask.as_slice()))?;
+                let mask = TensorRef::from_array_view(([rows, times], self.mask.as_slice()))?;
                 inputs.push(("attention_mask", mask.into()));
             }
             Ok(inputs)

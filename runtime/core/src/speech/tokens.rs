@@ -79,4 +79,34 @@ impl Tokens {
             }
         }
     }
+
+    /// The text of tokens as it stands between others, with the spaces that belong to it.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub(super) fn raw(&self, ids: &[u32]) -> Result<String> {
+        match self {
+            Self::Json(tokenizer) => {
+                let text = tokenizer.decode(ids, true);
+                text.map_err(|e| Error::Internal(format!("no text of tokens: {e}")))
+            }
+            _ => self.text(ids),
+        }
+    }
+
+    /// The tokens of a text, without special ones.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] when this tokenizer only reads tokens, [`Error::Input`] when it refuses the
+    /// text.
+    pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let Self::Json(tokenizer) = self else {
+            let what = "this model takes neither prompt nor hot words";
+            return Err(Error::Unsupported(what.into()));
+        };
+        let encoding = tokenizer.encode_fast(text, false);
+        let encoding =
+            encoding.map_err(|e| Error::Input(format!("the tokenizer refused the prompt: {e}")))?;
+        Ok(encoding.get_ids().to_vec())
+    }
 }

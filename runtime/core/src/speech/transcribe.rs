@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use bevel_manifest::{Decode, Input, Task as TaskName};
+use bevel_manifest::{Decode, Input, Task as TaskName, TranscribeSpec};
 use bevel_prep::audio::{RateError, Resampler, check_samples};
 
 use crate::bundle::Bundle;
@@ -34,7 +34,9 @@ const BLOCK: usize = 8_000;
 /// ```
 pub struct Transcribe {
     model: Box<dyn Model>,
+    /// The caller's or the bundle's; empty where it is to be found out.
     language: String,
+    heard_language: String,
     splitter: Splitter,
     timing: Timing,
     block: Vec<f32>,
@@ -95,10 +97,13 @@ impl Transcribe {
             return Err(Error::model(bundle.root(), what));
         };
         let language = model::language(decode, options)?;
+        let found_out = language == TranscribeSpec::AUTO;
+        let language = Some(language).filter(|_| !found_out).unwrap_or_default();
         // Started here, so that the environment is set while no thread of ours runs.
         Runtime::get()?;
         Ok(Self {
             model: model::load(bundle, options, input, decode)?,
+            heard_language: language.clone(),
             language,
             splitter: Splitter::load(bundle, input)?,
             timing: Timing::default(),
@@ -158,7 +163,7 @@ impl Transcribe {
         let texts: Vec<_> = segments.iter().map(|s: &Segment| s.text.as_str()).collect();
         Ok(Transcript {
             text: texts.join(" "),
-            language: self.language.clone(),
+            language: self.heard_language.clone(),
             duration,
             segments,
         })
@@ -167,6 +172,8 @@ impl Transcribe {
     fn segments(&mut self, mut source: Source<'_>, on: &mut dyn FnMut(&Segment)) -> Result<f64> {
         self.timing = Timing::default();
         self.splitter.reset();
+        self.heard_language.clone_from(&self.language);
+        self.model.start();
         self.resampled.clear();
         let mut resampler: Option<Resampler> = None;
         let mut samples = 0;
@@ -212,9 +219,14 @@ impl Transcribe {
             timing.decode = start.elapsed().saturating_sub(timing.prepare + timing.run);
             self.timing += timing;
             let from = span.start as f64 / f64::from(SAMPLE_RATE_HZ);
-            for mut segment in heard.into_iter().flat_map(|heard| heard.segments) {
-                segment.shift(from);
-                on(&segment);
+            for heard in heard {
+                if let Some(language) = heard.language {
+                    self.heard_language = language;
+                }
+                for mut segment in heard.segments {
+                    segment.shift(from);
+                    on(&segment);
+                }
             }
         }
         self.splitter.forget();

@@ -63,19 +63,32 @@ impl LogMel {
 
     /// Frames F for that many samples: those of the spec, or enough for all samples and even.
     pub fn frames(&self, samples: usize) -> usize {
-        let hop = self.spec.hop_samples as usize;
-        let own = || samples.div_ceil(hop).next_multiple_of(2).max(2);
+        let own = || self.frames_of(samples);
         self.spec.frames.map_or_else(own, |frames| frames as usize)
+    }
+
+    /// Enough frames for all of that many samples, an even number.
+    pub fn frames_of(&self, samples: usize) -> usize {
+        let hop = self.spec.hop_samples as usize;
+        samples.div_ceil(hop).next_multiple_of(2).max(2)
     }
 
     /// Writes the spectrogram M×F of `samples` in −1 ..= 1 over `out` and returns [M, F]. Samples
     /// behind the last frame are not heard. Once `out` is large enough nothing is allocated.
     pub fn write(&mut self, samples: &[f32], out: &mut Vec<f32>) -> [usize; 2] {
-        let (bins, frames) = (self.bins(), self.frames(samples.len()));
+        let frames = self.frames(samples.len());
+        out.clear();
+        self.append(samples, frames, out)
+    }
+
+    /// The same with as many frames as the caller says, behind what `out` holds.
+    pub fn append(&mut self, samples: &[f32], frames: usize, out: &mut Vec<f32>) -> [usize; 2] {
+        let bins = self.bins();
         let hop = self.spec.hop_samples as usize;
         let samples = &samples[..samples.len().min(frames * hop)];
-        out.clear();
-        out.resize(bins * frames, FLOOR.log10());
+        let start = out.len();
+        out.resize(start + bins * frames, FLOOR.log10());
+        let out = &mut out[start..];
         let mut loudest = FLOOR.log10();
         for at in 0..frames {
             if self.cut(samples, frames * hop, at * hop) && self.transform() {

@@ -256,7 +256,7 @@ pub(super) fn decoder(config: &Config, weights: &Weights<'_>) -> Result<Graph, E
         let y = stack.norm(&x, &format!("{layer}.post_attention_layernorm"))?;
         let of = stack.project([&y, &decoding.hidden], &name, None)?;
         let new = [of.key.as_str(), &of.value];
-        let mixed = decoding.attend(&mut stack.net, i, &of.query, new);
+        let mixed = decoding.attend(&mut stack.net, i, &of.query, new, &[]);
         x = stack.add(&x, &mixed, &name)?;
         let norm = format!("{layer}.final_layernorm");
         x = stack.feed_forward(&x, [&norm, &format!("{layer}.mlp")], true)?;

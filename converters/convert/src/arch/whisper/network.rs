@@ -178,6 +178,7 @@ pub(super) fn decoder(
     config: &Config,
     sizes: &Sizes,
     weights: &Weights<'_>,
+    alignment: &[[usize; 2]],
 ) -> Result<Graph, Error> {
     let heads = config.heads.decoder;
     let mut stack = Stack {
@@ -236,7 +237,9 @@ pub(super) fn decoder(
         let [key, value] = stack.key_value(&decoding.hidden, &name)?;
         let key = stack.net.split_heads(&key, heads, width);
         let value = stack.net.split_heads(&value, heads, width);
-        let mixed = decoding.attend(&mut stack.net, i, &query, [&key, &value]);
+        let of_layer = alignment.iter().filter(|[layer, _]| *layer == i);
+        let watch: Vec<usize> = of_layer.map(|[_, head]| *head).collect();
+        let mixed = decoding.attend(&mut stack.net, i, &query, [&key, &value], &watch);
         x = stack.project(&mixed, &x, &name)?;
         x = stack.feed_forward(&x, &layer)?;
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bevel_manifest::{AudioInput, MelSpec, TranscribeSpec};
 use serde_json::Value;
 
-use super::NAME;
 use super::network::Sizes;
+use super::{Config, NAME};
 use crate::Error;
 use crate::arch::BundleFile;
 use crate::arch::text::TOKENIZER;
@@ -97,6 +97,10 @@ pub(super) fn decode(
         transcribe_id,
         translate_id,
         no_timestamps_id: id("<|notimestamps|>"),
+        previous_id: id("<|startofprev|>"),
+        // Called otherwise in the first release.
+        no_speech_id: id("<|nospeech|>").or_else(|| id("<|nocaptions|>")),
+        margin_s: None,
         language: default_language(&generation, &languages),
         max_tokens: sizes.target_positions,
         suppress_ids: list([(&generation, "suppress_tokens"), (&config, "suppress_ids")]),
@@ -108,12 +112,53 @@ pub(super) fn decode(
     })
 }
 
-/// The language a fine-tuned checkpoint was made for, else English.
+/// The heads of cross attention that follow the sound, `[layer, head]`, in order: those that the checkpoint
+/// names, in `generation_config.json` or CTranslate2's `config.json`, else all of the upper half of the
+/// layers, as openai-whisper takes them.
+///
+/// # Errors
+/// [`Error::SideFile`] for one that the decoder does not have.
+pub(super) fn alignment_heads(source: &Source, config: &Config) -> Result<Vec<[usize; 2]>, Error> {
+    const KEY: &str = "alignment_heads";
+    let (layers, heads) = (config.layers.decoder, config.heads.decoder);
+    let generation = source.json("generation_config.json")?.unwrap_or_default();
+    let own = source.config.as_ref().and_then(|config| config.get(KEY));
+    let named = generation.get(KEY).or(own).and_then(Value::as_array);
+    let Some(named) = named.filter(|named| !named.is_empty()) else {
+        let upper = layers / 2..layers;
+        return Ok(upper
+            .flat_map(|layer| (0..heads).map(move |head| [layer, head]))
+            .collect());
+    };
+    let pair = |value: &Value| {
+        let number = |i: usize| usize::try_from(value.get(i)?.as_u64()?).ok();
+        let [layer, head] = [number(0)?, number(1)?];
+        (layer < layers && head < heads).then_some([layer, head])
+    };
+    let pairs: Option<Vec<_>> = named.iter().map(pair).collect();
+    let mut pairs = pairs.ok_or_else(|| Error::SideFile {
+        path: source.path("generation_config.json"),
+        what: format!(
+            "`{KEY}` names a head beyond the decoder's {layers} layers of {heads} heads; take the file \
+             that belongs to the checkpoint"
+        ),
+    })?;
+    pairs.sort_unstable();
+    pairs.dedup();
+    Ok(pairs)
+}
+
+/// The language a fine-tuned checkpoint was made for, else the one that is heard; English for a model of
+/// one language.
 fn default_language(generation: &Value, languages: &BTreeMap<String, u32>) -> String {
     let named = generation.get("language").and_then(Value::as_str);
     let code = named.map(|name| name.trim_matches(['<', '|', '>']));
     let known = code.filter(|code| languages.contains_key(*code));
-    known.unwrap_or("en").into()
+    let other = match languages.is_empty() {
+        true => "en",
+        false => TranscribeSpec::AUTO,
+    };
+    known.unwrap_or(other).into()
 }
 
 /// `<|en|>` and its like: two or three lower-case letters.

@@ -43,9 +43,21 @@ fn samples(path: &Path) -> Vec<f32> {
 /// As `generate` of transformers prompts a multilingual and an English-only checkpoint.
 #[test]
 fn a_model_of_one_language_is_not_told_it() {
-    let many = whisper(&[("en", 10), ("de", 11)]);
-    assert_eq!(prompt(&many, "de"), [1, 11, 3, 4]);
-    assert_eq!(prompt(&whisper(&[]), "en"), [1, 4]);
+    let tokens = Tokens::Json(Box::new(tokenizers::Tokenizer::new(
+        tokenizers::models::bpe::BPE::default(),
+    )));
+    let options = Options::default();
+    let many = Prompt::new(&whisper(&[("en", 10), ("de", 11)]), &options, &tokens).unwrap();
+    assert_eq!(many.ids(Some(11)), [1, 11, 3, 4]);
+    let one = Prompt::new(&whisper(&[]), &options, &tokens).unwrap();
+    assert_eq!(one.ids(None), [1, 4]);
+    let mut options = Options::default();
+    options.speech.timestamps = Timestamps::Segments;
+    let times = Prompt::new(&whisper(&[("en", 10)]), &options, &tokens).unwrap();
+    assert_eq!(times.ids(Some(10)), [1, 10, 3]);
+    options.speech.translate = true;
+    let refused = Prompt::new(&whisper(&[]), &options, &tokens).unwrap_err();
+    assert_eq!(refused.kind(), bevel_manifest::ErrorKind::Unsupported);
 }
 
 /// See `tests/golden/whisper-base/make.py`.
@@ -59,14 +71,10 @@ fn tokens_are_those_of_transformers() {
     for (file, expected) in golden["files"].as_object().unwrap() {
         let mut timing = Timing::default();
         let samples = samples(&speech.join(file));
-        let ids = whisper.ids(&samples, &mut timing).unwrap();
+        let (decoded, text) = whisper.hear(&[&samples], &mut timing).unwrap().remove(0);
         let expected_ids: Vec<u32> = serde_json::from_value(expected["ids"].clone()).unwrap();
-        assert_eq!(ids, expected_ids, "{file}");
-        assert_eq!(
-            whisper.tokens.text(&ids).unwrap(),
-            expected["text"],
-            "{file}"
-        );
+        assert_eq!(decoded.ids, expected_ids, "{file}");
+        assert_eq!(text, expected["text"], "{file}");
     }
 }
 
@@ -76,15 +84,16 @@ fn a_limit_cuts_and_pieces_are_apart() {
     let folder = needs!(bundle("whisper-base"));
     let speech = needs!(shared("data/speech"));
     let mut whisper = load(&folder, Some(3));
-    assert_eq!(whisper.prompt, [50258, 50259, 50359, 50363]);
+    let language = whisper.language.get().map(|(_, id)| id);
+    assert_eq!(whisper.prompt.ids(language), [50258, 50259, 50359, 50363]);
     for (file, expected) in [
         ("spk1_snt1.wav", [440, 1440, 1920]),
         ("spk1_snt6.wav", [440, 30857, 362]),
     ] {
         let mut timing = Timing::default();
         let samples = samples(&speech.join(file));
-        let ids = whisper.ids(&samples, &mut timing).unwrap();
-        assert_eq!(ids, expected, "{file}");
+        let (decoded, _) = whisper.hear(&[&samples], &mut timing).unwrap().remove(0);
+        assert_eq!(decoded.ids, expected, "{file}");
         assert!(!timing.prepare.is_zero() && !timing.run.is_zero());
     }
 }

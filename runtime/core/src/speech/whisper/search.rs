@@ -1,0 +1,145 @@
+//! One pass of the decoder over what the encoder heard.
+
+use std::time::Duration;
+
+use ort::value::DynValue;
+
+use super::rules::{Choice, Rules, goes_round, log_sum_exp};
+use crate::decoder::Decoder;
+use crate::error::Result;
+
+/// What a pass is asked for.
+pub(super) struct Ask<'a> {
+    pub(super) prompt: &'a [i64],
+    /// Place of `<|startoftranscript|>` in the prompt, and the id whose probability there says that nobody
+    /// speaks.
+    pub(super) no_speech: Option<(usize, u32)>,
+    pub(super) rules: &'a Rules,
+    pub(super) temperature: f32,
+    /// The most tokens behind the prompt.
+    pub(super) limit: usize,
+    /// Whether the attention is kept.
+    pub(super) attention: bool,
+}
+
+/// What came of it for one piece.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Decoded {
+    /// The tokens without the end.
+    pub(super) ids: Vec<u32>,
+    /// Of each token its log-probability.
+    pub(super) log_probabilities: Vec<f32>,
+    /// Of all of them, the end included.
+    pub(super) log_probability: f32,
+    /// In 0 ..= 1; 0 where the model does not say.
+    pub(super) no_speech: f32,
+    /// Whether it came to its end by itself.
+    pub(super) ended: bool,
+    /// (ids + 1)×A×S: where heads looked for each token and for the end.
+    pub(super) attention: Vec<f32>,
+    /// S.
+    pub(super) frames: usize,
+}
+
+impl Decoded {
+    /// The mean over all tokens, the end included.
+    pub(super) fn mean_log_probability(&self) -> f32 {
+        self.log_probability / (self.ids.len() + 1) as f32
+    }
+
+    fn take(&mut self, choice: Choice, end_id: u32) {
+        self.log_probability += choice.log_probability;
+        match choice.id == end_id {
+            true => self.ended = true,
+            false => {
+                self.ids.push(choice.id);
+                self.log_probabilities.push(choice.log_probability);
+            }
+        }
+    }
+}
+
+/// Writes down `rows` pieces, whose encodings are the rows of `hidden`. Adds the time inside ONNX Runtime
+/// to `spent`.
+///
+/// # Errors
+/// Those of [`Decoder::begin`] and [`Run::step`](crate::decoder::Run::step).
+pub(super) fn decode(
+    decoder: &mut Decoder,
+    hidden: &DynValue,
+    rows: usize,
+    ask: &Ask<'_>,
+    spent: &mut Duration,
+) -> Result<Vec<Decoded>> {
+    let end_id = ask.rules.end_id;
+    let mut found = vec![Decoded::default(); rows];
+    let mut over = vec![false; rows];
+    let mut ids = ask.prompt.repeat(rows);
+    let mut logits = Vec::new();
+    // The same sound gives the same text.
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut run = decoder.begin(rows, None, Some(hidden))?;
+    for step_index in 0..ask.limit {
+        let step = run.step(&ids, spent)?;
+        ids.clear();
+        for (row, found) in found.iter_mut().enumerate() {
+            if over[row] {
+                ids.push(i64::from(end_id));
+                continue;
+            }
+            if let (0, Some((place, id))) = (step_index, ask.no_speech)
+                && step.tokens() == ask.prompt.len()
+            {
+                let logits = step.logits(row, place);
+                let silent = logits.get(id as usize).copied();
+                let silent = silent.unwrap_or(f32::NEG_INFINITY);
+                found.no_speech = (silent - log_sum_exp(logits)).exp();
+            }
+            if ask.attention
+                && let Some([_, frames]) = step.attention(row, &mut found.attention)
+            {
+                found.frames = frames;
+            }
+            logits.clear();
+            logits.extend_from_slice(step.last(row));
+            let (temperature, place) = (ask.temperature, random.f64());
+            let choice = ask
+                .rules
+                .choose(&mut logits, &found.ids, temperature, place);
+            found.take(choice, end_id);
+            over[row] = found.ended || goes_round(&found.ids);
+            ids.push(i64::from(choice.id));
+        }
+        if over.iter().all(|over| *over) {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The probability of each of `ids` behind the tokens of `opening`, among themselves, row by row.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn compare(
+    decoder: &mut Decoder,
+    hidden: &DynValue,
+    rows: usize,
+    opening: &[i64],
+    ids: &[u32],
+    spent: &mut Duration,
+) -> Result<Vec<Vec<f32>>> {
+    let mut run = decoder.begin(rows, None, Some(hidden))?;
+    let step = run.step(&opening.repeat(rows), spent)?;
+    let row = |row: usize| {
+        let logits = step.last(row);
+        let logit = |id: &u32| logits.get(*id as usize).copied();
+        let chosen: Vec<f32> = ids
+            .iter()
+            .map(|id| logit(id).unwrap_or(f32::NEG_INFINITY))
+            .collect();
+        let sum = log_sum_exp(&chosen);
+        chosen.iter().map(|logit| logit - sum).collect()
+    };
+    Ok((0..rows).map(row).collect())
+}
