@@ -10,7 +10,7 @@ use crate::search::{self, Search};
 use crate::set::Set;
 use crate::source::Source;
 use crate::variants::{Candidate, Wanted, choose};
-use crate::{Error, Options, Quantize, Scheme, arch, page, recipe};
+use crate::{Error, Options, Quantize, Scheme, arch, page, recipe, window};
 
 /// Converts a checkpoint, a file or a folder, to the bundle `out`. `progress` hears of each stage as
 /// it begins. With a `judge`, variants are calibrated and measured before they are shipped.
@@ -87,7 +87,8 @@ pub fn convert(
     let mut variants = vec![reference];
     let mut notes = built.notes;
     let mut calibration = None;
-    if let Some(judge) = judge {
+    let mut judge = judge;
+    if let Some(judge) = judge.as_deref_mut() {
         if let Some(why) = judge.check(staging.dir()).map_err(Error::Judge)? {
             return Err(Error::Recording(why));
         }
@@ -157,6 +158,9 @@ pub fn convert(
         .map(Candidate::variant)
         .collect();
     manifest.variant = chosen.clone();
+    if let (Some(judge), Some(_)) = (judge, &calibration) {
+        notes.extend(window::shorten(judge, &staging, &mut manifest)?);
+    }
     let tensors = source.checkpoint.tensor_count();
     let report = Report {
         out: out.into(),

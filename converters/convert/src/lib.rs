@@ -58,6 +58,7 @@ mod source;
 mod tokenizer;
 mod variants;
 mod weights;
+mod window;
 
 pub use convert::convert;
 pub use error::{BoxError, Error};

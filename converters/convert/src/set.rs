@@ -49,6 +49,22 @@ impl Set {
         }
     }
 
+    /// A number from 0 to `most`.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for anything else.
+    pub fn number(&self, key: &'static str, most: f32) -> Result<Option<f32>, Error> {
+        let Some(text) = self.text(key) else {
+            return Ok(None);
+        };
+        match text.parse() {
+            Ok(number) if (0.0..=most).contains(&number) => Ok(Some(number)),
+            _ => Err(Error::Request(format!(
+                "--set {key}={text}: expected a number from 0 to {most}"
+            ))),
+        }
+    }
+
     /// Height and width in pixels, multiples of `step`: `480x640`, or one number for both.
     ///
     /// # Errors

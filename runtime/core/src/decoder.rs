@@ -30,7 +30,7 @@ use cache::Cache;
 use run::Inputs;
 
 pub(crate) use rules::{Rules, argmax};
-pub(crate) use run::Run;
+pub(crate) use run::{Run, Step};
 
 /// A graph, ready to go on with a prompt.
 pub(crate) struct Decoder {

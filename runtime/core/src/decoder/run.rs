@@ -209,9 +209,9 @@ impl<'r> Step<'r> {
         self.logits(row, self.tokens - 1)
     }
 
-    /// Appends where the heads of a row look when the token behind its last one is chosen: A×S, head by
-    /// head. Answers A and S; `None` where the graph does not say.
-    pub(crate) fn attention(&self, row: usize, out: &mut Vec<f32>) -> Option<[usize; 2]> {
+    /// Appends where the heads of a row look for each of the tokens from `from` on: token by token, head by
+    /// head. Answers S; `None` where the graph does not say.
+    pub(crate) fn attention(&self, row: usize, from: usize, out: &mut Vec<f32>) -> Option<usize> {
         let value = self.outputs.get("cross_attentions")?;
         let (shape, values) = value.try_extract_tensor::<f32>().ok()?;
         let [rows, heads, tokens, frames] = shape[..] else {
@@ -222,10 +222,12 @@ impl<'r> Step<'r> {
         if row >= size(rows)? {
             return None;
         }
-        for head in 0..heads {
-            let start = ((row * heads + head) * tokens + tokens - 1) * frames;
-            out.extend_from_slice(&values[start..start + frames]);
+        for token in from..tokens {
+            for head in 0..heads {
+                let start = ((row * heads + head) * tokens + token) * frames;
+                out.extend_from_slice(&values[start..start + frames]);
+            }
         }
-        Some([heads, frames])
+        Some(frames)
     }
 }

@@ -190,7 +190,8 @@ impl Whisper {
         let room = self.max_tokens.saturating_sub(prompt.len());
         let ask = Ask {
             prompt: &prompt,
-            no_speech: self.no_speech_id.map(|id| (self.prompt.start(), id)),
+            start: self.prompt.start(),
+            no_speech: self.no_speech_id,
             rules: &self.rules,
             temperature,
             limit: self.limit.min(room),
@@ -298,13 +299,14 @@ impl Whisper {
         let mut offset = 0.0;
         let from = self.rules.times_from().unwrap_or(u32::MAX);
         while seconds(rest) >= SHORTEST_REST_S || (offset == 0.0 && !rest.is_empty()) {
-            let Some((decoded, _)) = self.hear(&[rest], timing)?.pop() else {
+            let window = &rest[..rest.len().min(self.mel.samples())];
+            let Some((decoded, _)) = self.hear(&[window], timing)?.pop() else {
                 break;
             };
             if decoded.ids.is_empty() {
                 break;
             }
-            let (stretches, done_s) = segments::stretches(&decoded.ids, from, seconds(rest));
+            let (stretches, done_s) = segments::stretches(&decoded.ids, from, seconds(window));
             for stretch in stretches {
                 let [start, end] = stretch.tokens;
                 let text = self.tokens.text(&self.spoken(&decoded.ids[start..end]))?;

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 /// Frames over which the median is taken.
 const MEDIAN: usize = 7;
 
@@ -6,20 +8,32 @@ const MEDIAN: usize = 7;
 /// `attention` holds, token by token and head by head, the shares of `frames` frames, of which the first
 /// `heard` are sound. Shares are made 1 over these, each head and frame normalised over the tokens,
 /// smoothed by a median over 7 frames and averaged over the heads; dynamic time warping (Giorgino 2009)
-/// then finds the path through tokens and frames that has most of it. The answer is the frame at which the
-/// path reaches each token, in order.
+/// then finds the path through tokens and frames that has most of it. Tokens that are not among the `followed`,
+/// those of a prompt and the end, only take part in normalising. The answer is the frame at which the path
+/// reaches each of the followed, in order.
 ///
 /// Reference: `find_alignment` of openai-whisper 20250625. Empty when sizes do not fit `attention`.
-pub fn align(attention: &[f32], tokens: usize, frames: usize, heard: usize) -> Vec<usize> {
+pub fn align(
+    attention: &[f32],
+    tokens: usize,
+    frames: usize,
+    heard: usize,
+    followed: Range<usize>,
+) -> Vec<usize> {
     let heard = heard.min(frames);
     let heads = match tokens * frames {
         0 => 0,
         row => attention.len() / row,
     };
-    if heads == 0 || heard == 0 || attention.len() != tokens * heads * frames {
+    if heads == 0
+        || heard == 0
+        || followed.is_empty()
+        || followed.end > tokens
+        || attention.len() != tokens * heads * frames
+    {
         return Vec::new();
     }
-    let mut matrix = vec![0.0_f32; tokens * heard];
+    let mut matrix = vec![0.0_f32; followed.len() * heard];
     let mut shares = vec![0.0_f32; tokens * heard];
     for head in 0..heads {
         for (token, row) in shares.chunks_exact_mut(heard).enumerate() {
@@ -30,16 +44,14 @@ pub fn align(attention: &[f32], tokens: usize, frames: usize, heard: usize) -> V
                 .for_each(|share| *share /= sum.max(f32::MIN_POSITIVE));
         }
         normalize(&mut shares, heard);
-        for (row, to) in shares
-            .chunks_exact(heard)
-            .zip(matrix.chunks_exact_mut(heard))
-        {
+        let rows = shares[followed.start * heard..].chunks_exact(heard);
+        for (row, to) in rows.zip(matrix.chunks_exact_mut(heard)) {
             for (frame, to) in to.iter_mut().enumerate() {
                 *to += median(row, frame) / heads as f32;
             }
         }
     }
-    warp(&matrix, tokens, heard)
+    warp(&matrix, followed.len(), heard)
 }
 
 /// Brings each column to mean 0 and variance 1.
@@ -132,23 +144,33 @@ mod tests {
                 attention.extend((0..frames).map(share));
             }
         }
-        assert_eq!(align(&attention, tokens, frames, 24), [0, 8, 16]);
+        assert_eq!(align(&attention, tokens, frames, 24, 0..3), [0, 8, 16]);
+    }
+
+    #[test]
+    fn a_prompt_is_not_followed() {
+        let mut attention = vec![0.05; 24];
+        for token in 0..3 {
+            attention.extend((0..24).map(|frame| if frame / 8 == token { 0.1 } else { 0.01 }));
+        }
+        assert_eq!(align(&attention, 4, 24, 24, 1..4), [0, 8, 16]);
     }
 
     #[test]
     fn sizes_that_do_not_fit_align_nothing() {
-        assert!(align(&[], 0, 0, 0).is_empty());
-        assert!(align(&[0.5; 7], 2, 3, 3).is_empty());
-        assert!(align(&[0.5; 6], 2, 3, 0).is_empty());
+        assert!(align(&[], 0, 0, 0, 0..0).is_empty());
+        assert!(align(&[0.5; 7], 2, 3, 3, 0..2).is_empty());
+        assert!(align(&[0.5; 6], 2, 3, 0, 0..2).is_empty());
+        assert!(align(&[0.5; 6], 2, 3, 3, 2..3).is_empty());
         // More tokens than frames still gives each a frame, in order.
-        let starts = align(&[0.5; 20], 10, 2, 2);
+        let starts = align(&[0.5; 20], 10, 2, 2, 0..10);
         assert_eq!(starts.len(), 10);
         assert!(starts.is_sorted(), "{starts:?}");
     }
 
     #[test]
     fn nan_does_not_panic() {
-        let starts = align(&[f32::NAN; 12], 3, 4, 4);
+        let starts = align(&[f32::NAN; 12], 3, 4, 4, 0..3);
         assert_eq!(starts.len(), 3);
     }
 }

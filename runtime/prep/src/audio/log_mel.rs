@@ -67,6 +67,14 @@ impl LogMel {
         self.spec.frames.map_or_else(own, |frames| frames as usize)
     }
 
+    /// Samples of the frames of the spec; more than any sound has where it names none.
+    pub fn samples(&self) -> usize {
+        let hop = self.spec.hop_samples as usize;
+        self.spec
+            .frames
+            .map_or(usize::MAX, |frames| frames as usize * hop)
+    }
+
     /// Enough frames for all of that many samples, an even number.
     pub fn frames_of(&self, samples: usize) -> usize {
         let hop = self.spec.hop_samples as usize;

@@ -20,6 +20,9 @@ const SAMPLE_RATE_HZ: u32 = 16_000;
 const WINDOW_SAMPLES: u32 = 400;
 const HOP_SAMPLES: u32 = 160;
 
+/// Silence beyond the window says nothing.
+const MAX_MARGIN_S: f32 = 30.0;
+
 /// `preprocessor_config.json`, and the paper's numbers where it says nothing.
 pub(super) fn input(source: &Source, sizes: &Sizes) -> Result<AudioInput, Error> {
     const FILE: &str = "preprocessor_config.json";
@@ -90,6 +93,7 @@ pub(super) fn decode(
         true => (Some(needed("<|transcribe|>")?), id("<|translate|>")),
         false => (None, None),
     };
+    let margin_s = source.set.number("margin_s", MAX_MARGIN_S)?;
     Ok(TranscribeSpec::Whisper {
         tokenizer: TOKENIZER.into(),
         start_id: needed("<|startoftranscript|>")?,
@@ -100,7 +104,7 @@ pub(super) fn decode(
         previous_id: id("<|startofprev|>"),
         // Called otherwise in the first release.
         no_speech_id: id("<|nospeech|>").or_else(|| id("<|nocaptions|>")),
-        margin_s: None,
+        margin_s,
         language: default_language(&generation, &languages),
         max_tokens: sizes.target_positions,
         suppress_ids: list([(&generation, "suppress_tokens"), (&config, "suppress_ids")]),

@@ -5,15 +5,16 @@ use std::time::Duration;
 use ort::value::DynValue;
 
 use super::rules::{Choice, Rules, goes_round, log_sum_exp};
-use crate::decoder::Decoder;
+use crate::decoder::{Decoder, Step};
 use crate::error::Result;
 
 /// What a pass is asked for.
 pub(super) struct Ask<'a> {
     pub(super) prompt: &'a [i64],
-    /// Place of `<|startoftranscript|>` in the prompt, and the id whose probability there says that nobody
-    /// speaks.
-    pub(super) no_speech: Option<(usize, u32)>,
+    /// Place of `<|startoftranscript|>` in the prompt.
+    pub(super) start: usize,
+    /// The id whose probability there says that nobody speaks.
+    pub(super) no_speech: Option<u32>,
     pub(super) rules: &'a Rules,
     pub(super) temperature: f32,
     /// The most tokens behind the prompt.
@@ -35,8 +36,13 @@ pub(super) struct Decoded {
     pub(super) no_speech: f32,
     /// Whether it came to its end by itself.
     pub(super) ended: bool,
-    /// (ids + 1)×A×S: where heads looked for each token and for the end.
+    /// (L + ids + 1)×A×S: where heads looked for the prompt, each token and the end; one row more where it
+    /// came to its end, of what would be behind it.
     pub(super) attention: Vec<f32>,
+    /// L, the tokens of the prompt from its start on without the last, whose row is the first token's.
+    pub(super) lead: usize,
+    /// Whether the row behind the end is there.
+    pub(super) behind: bool,
     /// S.
     pub(super) frames: usize,
 }
@@ -45,6 +51,17 @@ impl Decoded {
     /// The mean over all tokens, the end included.
     pub(super) fn mean_log_probability(&self) -> f32 {
         self.log_probability / (self.ids.len() + 1) as f32
+    }
+
+    /// Whether it came to its end and does not know where heads look behind it.
+    fn looks_no_further(&self) -> bool {
+        self.ended && self.frames > 0 && !self.behind
+    }
+
+    fn look_behind(&mut self, step: &Step<'_>, row: usize) {
+        if self.looks_no_further() {
+            self.behind = step.attention(row, 0, &mut self.attention).is_some();
+        }
     }
 
     fn take(&mut self, choice: Choice, end_id: u32) {
@@ -84,21 +101,24 @@ pub(super) fn decode(
         ids.clear();
         for (row, found) in found.iter_mut().enumerate() {
             if over[row] {
+                found.look_behind(&step, row);
                 ids.push(i64::from(end_id));
                 continue;
             }
-            if let (0, Some((place, id))) = (step_index, ask.no_speech)
+            if let (0, Some(id)) = (step_index, ask.no_speech)
                 && step.tokens() == ask.prompt.len()
             {
-                let logits = step.logits(row, place);
+                let logits = step.logits(row, ask.start);
                 let silent = logits.get(id as usize).copied();
                 let silent = silent.unwrap_or(f32::NEG_INFINITY);
                 found.no_speech = (silent - log_sum_exp(logits)).exp();
             }
+            // At first the prompt's, which help to tell what is common to all.
+            let from = if step_index == 0 { ask.start } else { 0 };
             if ask.attention
-                && let Some([_, frames]) = step.attention(row, &mut found.attention)
+                && let Some(frames) = step.attention(row, from, &mut found.attention)
             {
-                found.frames = frames;
+                (found.frames, found.lead) = (frames, ask.prompt.len() - 1 - ask.start);
             }
             logits.clear();
             logits.extend_from_slice(step.last(row));
@@ -112,6 +132,12 @@ pub(super) fn decode(
         }
         if over.iter().all(|over| *over) {
             break;
+        }
+    }
+    if ask.attention && found.iter().any(Decoded::looks_no_further) {
+        let step = run.step(&ids, spent)?;
+        for (row, found) in found.iter_mut().enumerate() {
+            found.look_behind(&step, row);
         }
     }
     Ok(found)

@@ -14,10 +14,14 @@ use crate::speech::tokens::Tokens;
 
 fn load(folder: &Path, max_tokens: Option<usize>) -> Whisper {
     let options = Options {
-        variant: Some("fp32".into()),
         max_tokens,
         ..Options::default()
     };
+    load_with(folder, "en", options)
+}
+
+fn load_with(folder: &Path, language: &str, mut options: Options) -> Whisper {
+    options.variant = Some("fp32".into());
     let bundle = Bundle::load(folder).unwrap();
     let manifest = bundle.manifest();
     let (Input::Audio(input), Decode::Transcribe(spec)) = (&manifest.input, &manifest.decode)
@@ -26,7 +30,7 @@ fn load(folder: &Path, max_tokens: Option<usize>) -> Whisper {
     };
     let path = bundle.file(spec.tokenizer()).unwrap();
     let mut tokens = |_| Tokens::load(path, spec);
-    Whisper::load(&bundle, &options, input, spec, "en", &mut tokens).unwrap()
+    Whisper::load(&bundle, &options, input, spec, language, &mut tokens).unwrap()
 }
 
 /// A whole file at 16 kHz, without looking for pauses.
@@ -95,5 +99,92 @@ fn a_limit_cuts_and_pieces_are_apart() {
         let (decoded, _) = whisper.hear(&[&samples], &mut timing).unwrap().remove(0);
         assert_eq!(decoded.ids, expected, "{file}");
         assert!(!timing.prepare.is_zero() && !timing.run.is_zero());
+    }
+}
+
+/// What openai-whisper makes of the same files: see `tests/golden/whisper-base/make_times.py`.
+fn times() -> serde_json::Value {
+    let golden = std::fs::read(root().join("tests/golden/whisper-base/times.json")).unwrap();
+    serde_json::from_slice(&golden).unwrap()
+}
+
+fn asking(timestamps: Timestamps) -> Options {
+    let mut options = Options::default();
+    options.speech.timestamps = timestamps;
+    options
+}
+
+#[test]
+fn segments_are_those_of_openai_whisper() {
+    let folder = needs!(bundle("whisper-base"));
+    let speech = needs!(shared("data/speech"));
+    let mut whisper = load_with(&folder, "en", asking(Timestamps::Segments));
+    for (file, expected) in times()["files"].as_object().unwrap() {
+        let samples = match file.as_str() {
+            // As make_times.py joins them.
+            "joined" => {
+                let clips = (1..=6).flat_map(|i| {
+                    let clip = samples(&speech.join(format!("spk1_snt{i}.wav")));
+                    [clip, vec![0.0; 8_000]].concat()
+                });
+                let mut joined = clips.collect::<Vec<_>>().repeat(2);
+                joined.truncate(joined.len() - 8_000);
+                joined
+            }
+            file => samples(&speech.join(file)),
+        };
+        let found = whisper.segments(&samples, &mut Timing::default()).unwrap();
+        eprintln!("{file} {found:?}\n{}", expected["segments"]);
+        let expected = expected["segments"].as_array().unwrap();
+        assert_eq!(found.len(), expected.len(), "{file}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert_eq!(found.text, expected[2].as_str().unwrap(), "{file}");
+            // Behind the first window the reference hears another spectrogram: the whole file's.
+            if expected[1].as_f64().unwrap() > 30.0 {
+                continue;
+            }
+            for (found, expected) in [(found.start, &expected[0]), (found.end, &expected[1])] {
+                let expected = expected.as_f64().unwrap().min(seconds(&samples));
+                assert!(
+                    (found - expected).abs() < 0.021,
+                    "{file}: {found} {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn words_and_language_are_those_of_openai_whisper() {
+    let folder = needs!(bundle("whisper-base"));
+    let speech = needs!(shared("data/speech"));
+    let mut whisper = load_with(&folder, "auto", asking(Timestamps::Words));
+    for (file, expected) in times()["files"].as_object().unwrap() {
+        let Some(words) = expected["words"].as_array() else {
+            continue;
+        };
+        whisper.start();
+        let samples = samples(&speech.join(file));
+        let (found, _) = whisper
+            .hear(&[&samples], &mut Timing::default())
+            .unwrap()
+            .remove(0);
+        let language = whisper.language.get().map(|(code, _)| code);
+        assert_eq!(language, expected["language"].as_str(), "{file}");
+        let heard_s = seconds(&samples);
+        let found = words::aligned(&found, &whisper.tokens, "en", heard_s).unwrap();
+        eprintln!("{file} {found:?}\n{words:?}");
+        assert_eq!(found.len(), words.len(), "{file}");
+        for (found, expected) in found.iter().zip(words) {
+            assert_eq!(found.text, expected[0].as_str().unwrap(), "{file}");
+            let pairs = [(found.start, &expected[1]), (found.end, &expected[2])];
+            for (found, expected) in pairs {
+                let expected = expected.as_f64().unwrap().min(heard_s);
+                assert!(
+                    (found - expected).abs() < 0.041,
+                    "{file}: {found} {expected}"
+                );
+            }
+        }
     }
 }

@@ -19,7 +19,8 @@ const SENTENCE_END: &str = ".。!！?？";
 /// A word is not longer than twice the median, and this is the longest median that is believed.
 const LONGEST_MEDIAN_S: f64 = 0.7;
 
-/// A run of tokens that is one word: its text with the space before it, and its tokens.
+/// A run of tokens that is one word: its text with the space before it and the marks around it, and its
+/// tokens without those of the marks, which pauses go to.
 #[derive(Debug, Clone, PartialEq)]
 struct Run {
     text: String,
@@ -37,11 +38,28 @@ pub(super) fn words(
     language: &str,
     heard_s: f64,
 ) -> Result<Vec<Word>> {
+    let mut words = aligned(decoded, tokens, language, heard_s)?;
+    shorten(&mut words);
+    Ok(words)
+}
+
+/// The same where words may linger in pauses.
+///
+/// # Errors
+/// As [`words`].
+pub(super) fn aligned(
+    decoded: &Decoded,
+    tokens: &Tokens,
+    language: &str,
+    heard_s: f64,
+) -> Result<Vec<Word>> {
     let (count, frames) = (decoded.ids.len(), decoded.frames);
-    let heard = (heard_s / FRAME_S).ceil() as usize;
+    let heard = (heard_s / FRAME_S) as usize;
     // One row more, of the end; a search that was cut off has none.
     let rows = count + usize::from(decoded.ended);
-    let starts = align(&decoded.attention, rows, frames, heard);
+    let lead = decoded.lead;
+    let all = lead + rows + usize::from(decoded.behind);
+    let starts = align(&decoded.attention, all, frames, heard, lead..lead + rows);
     if starts.len() != rows || rows == 0 {
         return Ok(Vec::new());
     }
@@ -64,13 +82,8 @@ pub(super) fn words(
             score: sum / (end - start).max(1) as f32,
         }
     };
-    let words = runs
-        .into_iter()
-        .map(word)
-        .filter(|word| !word.text.is_empty());
-    let mut words: Vec<Word> = words.collect();
-    shorten(&mut words);
-    Ok(words)
+    let words = runs.into_iter().map(word);
+    Ok(words.filter(|word| !word.text.is_empty()).collect())
 }
 
 /// Tokens that together are characters, and where words are `apart` by spaces, tokens that are a word.
@@ -110,11 +123,10 @@ fn join_marks(runs: Vec<Run>) -> Vec<Run> {
         match found.last_mut() {
             Some(last) if is(&run.text, CLOSING) && !run.text.starts_with(' ') => {
                 last.text += &run.text;
-                last.tokens[1] = run.tokens[1];
             }
             Some(last) if last.text.starts_with(' ') && is(&last.text, OPENING) => {
                 last.text += &run.text;
-                last.tokens[1] = run.tokens[1];
+                last.tokens = run.tokens;
             }
             _ => found.push(run),
         }
@@ -175,10 +187,10 @@ mod tests {
         assert_eq!(
             texts,
             [
-                (" \"Ask", [0, 2]),
-                (" not,", [2, 5]),
+                (" \"Ask", [1, 2]),
+                (" not,", [2, 4]),
                 (" he", [5, 6]),
-                (" said.\"", [6, 8])
+                (" said.\"", [6, 7])
             ]
         );
     }
