@@ -71,6 +71,18 @@ def load(folder: Path) -> Whisper:
     return model.eval()
 
 
+def fill(mel: torch.Tensor):
+    """Windows as transformers has them: the first is `mel`, later ones end in silence."""
+
+    def window(cut: torch.Tensor, length: int) -> torch.Tensor:
+        frames = cut.shape[-1]
+        if torch.equal(cut, mel[:, :frames]):
+            return mel
+        return torch.nn.functional.pad(cut, (0, length - frames), value=float(mel.min()))
+
+    return window
+
+
 model = load(Path(sys.argv[1]))
 tokenizer = get_tokenizer(True, num_languages=99, language="en", task="transcribe")
 speech = Path(sys.argv[2])
@@ -83,8 +95,7 @@ for name, samples in clips.items():
     mel = pad_or_trim(log_mel_spectrogram(samples, padding=N_SAMPLES), N_FRAMES)
     _, languages = model.detect_language(mel)
     language = max(languages, key=languages.get)
-    silence = float(mel.min())
-    transcribe.pad_or_trim = lambda cut, length: torch.nn.functional.pad(cut, (0, length - cut.shape[-1]), value=silence)  # noqa: B023
+    transcribe.pad_or_trim = fill(mel)
     found = model.transcribe(samples, language="en", temperature=0.0, condition_on_previous_text=False, fp16=False)
     entry = {
         "language": language,
