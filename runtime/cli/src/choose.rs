@@ -1,6 +1,5 @@
 //! `bevel bench --choose`: the fastest variant of a bundle on this machine, stored in the bundle.
 
-
 use anyhow::Context;
 use bevel::{AnyPipeline, Bundle, Options};
 use bevel_manifest::{ErrorKind, FILE_NAME, Manifest};

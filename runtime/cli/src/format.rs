@@ -96,9 +96,15 @@ impl Forms {
             [format] => {
                 let what = "write one of them to files with --output DIR";
                 let ending = format.ending();
-                return Err(wrong(format!("--json and --format {ending} contradict; {what}")));
+                return Err(wrong(format!(
+                    "--json and --format {ending} contradict; {what}"
+                )));
             }
-            _ => return Err(wrong("several formats need --output DIR for their files".into())),
+            _ => {
+                return Err(wrong(
+                    "several formats need --output DIR for their files".into(),
+                ));
+            }
         };
         let one_file = |format: &Format| match format {
             Format::Transcript(format) => *format != subtitles::Format::Text,

@@ -1,6 +1,8 @@
 //! What `run` does while it hears sound: opens it, shows what is found meanwhile, and how far it is.
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bevel::speech::subtitles;
@@ -33,16 +35,19 @@ pub enum Live {
     Text,
 }
 
-/// The transcript of a recording. What cannot be written, such as into a closed pipe, ends the hearing no
-/// sooner than its sound.
+/// The transcript of a recording. Standard input ends where nobody reads what is said in it.
 pub fn hear(
     transcribe: &mut Transcribe,
     hearing: &Hearing<'_>,
     live: Live,
 ) -> anyhow::Result<Transcript> {
+    let closed = Arc::new(AtomicBool::new(false));
     let sound = match hearing.item {
         Item::Sound(path) => Sound::open(path)?,
-        _ => Sound::from_reader("standard input", std::io::stdin(), hearing.pcm)?,
+        _ => {
+            let closed = closed.clone();
+            Sound::from_reader("standard input", Stdin { closed }, hearing.pcm)?
+        }
     };
     let bar = Bar::new(&sound, hearing.place);
     let mut first = true;
@@ -59,17 +64,33 @@ pub fn hear(
                 let mut out = std::io::stdout().lock();
                 out.write_all(line.as_bytes()).and_then(|()| out.flush())
             });
+            closed.store(written.is_err(), Ordering::Relaxed);
         }
         Progress::Position { seconds, of } => bar.at(seconds, of),
         _ => {}
     });
     bar.bar.finish_and_clear();
-    let transcript = transcript?;
+    // First: what could not be written is why the sound was cut off.
     written?;
+    let transcript = transcript?;
     if live == Live::Table && first {
         write!(std::io::stdout().lock(), "{}\n  no speech\n", hearing.name)?;
     }
     Ok(transcript)
+}
+
+/// Standard input until its answer has no reader any more: a microphone never ends.
+struct Stdin {
+    closed: Arc<AtomicBool>,
+}
+
+impl Read for Stdin {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self.closed.load(Ordering::Relaxed) {
+            true => Ok(0),
+            false => std::io::stdin().read(buffer),
+        }
+    }
 }
 
 fn shown(segment: &Segment, live: Live) -> String {
@@ -97,14 +118,15 @@ impl Bar {
             false => ProgressBar::no_length(),
         };
         let template = match seconds {
-            Some(seconds) => {
-                bar.set_length((seconds * 1e3) as u64);
-                "{prefix}{wide_bar} {msg}"
-            }
+            Some(_) => "{prefix}{wide_bar} {msg}",
             None => "{prefix}{spinner} {msg}",
         };
+        // First of all: whatever else is set is drawn at once.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
+        }
+        if let Some(seconds) = seconds {
+            bar.set_length((seconds * 1e3) as u64);
         }
         if count > 1 {
             bar.set_prefix(format!("{number}/{count} "));
@@ -130,7 +152,10 @@ fn position(seconds: f64, of: Option<f64>, elapsed: Duration) -> String {
     let speed = seconds / elapsed.as_secs_f64().max(1e-3);
     let all = of.map_or(String::new(), |of| format!(" of {}", clock(of)));
     let left = of.map_or(String::new(), |of| {
-        format!(", {} left", clock((of - seconds).max(0.0) / speed.max(1e-3)))
+        format!(
+            ", {} left",
+            clock((of - seconds).max(0.0) / speed.max(1e-3))
+        )
     });
     format!("{}{all}, {speed:.1} × real time{left}", clock(seconds))
 }
@@ -151,10 +176,25 @@ mod tests {
     #[test]
     fn a_position_is_told_in_clocks() {
         for (seconds, of, elapsed, expected) in [
-            (65.0, Some(3540.0), 2, "1:05 of 59:00, 32.5 × real time, 1:47 left"),
+            (
+                65.0,
+                Some(3540.0),
+                2,
+                "1:05 of 59:00, 32.5 × real time, 1:47 left",
+            ),
             (3725.4, None, 1000, "1:02:05, 3.7 × real time"),
-            (11.0, Some(10.0), 1, "0:11 of 0:10, 11.0 × real time, 0:00 left"),
-            (0.0, Some(10.0), 0, "0:00 of 0:10, 0.0 × real time, 2:46:40 left"),
+            (
+                11.0,
+                Some(10.0),
+                1,
+                "0:11 of 0:10, 11.0 × real time, 0:00 left",
+            ),
+            (
+                0.0,
+                Some(10.0),
+                0,
+                "0:00 of 0:10, 0.0 × real time, 2:46:40 left",
+            ),
         ] {
             let found = position(seconds, of, Duration::from_secs(elapsed));
             assert_eq!(found, expected);

@@ -54,8 +54,8 @@ impl Kind {
                 &["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"]
             }
             Self::Sound => &[
-                "wav", "flac", "mp3", "mp2", "ogg", "oga", "m4a", "m4b", "aac", "mp4", "aif", "aiff",
-                "aifc", "caf",
+                "wav", "flac", "mp3", "mp2", "ogg", "oga", "m4a", "m4b", "aac", "mp4", "aif",
+                "aiff", "aifc", "caf",
             ],
             Self::Tensors => &["json", "jsonl", "npy", "safetensors"],
         }

@@ -109,6 +109,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
             }
         });
         if let Err(error) = read {
+            if failure::is_closed(&error) {
+                return Err(error);
+            }
             job.flush()?;
             job.failed(error);
         }
@@ -186,6 +189,7 @@ impl Job<'_> {
                 }
                 Ok(())
             }
+            Err(error) if failure::is_closed(&error) => Err(error),
             Err(error) => {
                 self.failed(error);
                 Ok(())
@@ -266,13 +270,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn text(
-        &self,
-        name: &str,
-        answer: &Answer,
-        ms: &Ms,
-        format: Format,
-    ) -> anyhow::Result<String> {
+    fn text(&self, name: &str, answer: &Answer, ms: &Ms, format: Format) -> anyhow::Result<String> {
         let task = self.pipeline.task().name();
         Ok(match (format, answer) {
             (Format::Transcript(format), Answer::Transcribe(found)) => {

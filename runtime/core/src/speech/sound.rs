@@ -100,7 +100,12 @@ impl Sound {
             let kind = Kind::Raw(Box::new(Raw::new(name, pcm, all)?));
             return Ok(Self { kind });
         }
-        let container = told(name, &head, tags_bytes)?;
+        let container = told(name, &head, tags_bytes).map_err(|e| match e {
+            Error::Input(what) if !head.is_empty() && raw.is_none() => Error::Input(format!(
+                "{what}; raw samples need --pcm, such as s16le:16000:1"
+            )),
+            e => e,
+        })?;
         let mut known = Known {
             piped: true,
             ..Known::default()
@@ -193,10 +198,7 @@ fn told(name: &str, head: &[u8], tags_bytes: u64) -> Result<Container> {
     };
     found.map_err(|e| match e {
         Error::Unsupported(what) => Error::Unsupported(format!("{name}: {what}")),
-        _ => Error::Input(format!(
-            "{name}: not a sound file ({READS}); samples without a header need a description such as \
-             s16le:16000:1"
-        )),
+        _ => Error::Input(format!("{name}: not a sound file ({READS})")),
     })
 }
 
