@@ -44,13 +44,16 @@ impl fmt::Display for Container {
 /// [`Error::Unsupported`] for sound in a container that is not read, [`Error::Input`] for the rest.
 pub(super) fn sniff(head: &[u8]) -> Result<Container> {
     let at = |from: usize, magic: &[u8]| head.get(from..from + magic.len()) == Some(magic);
-    let unsupported = |what: &str| Err(Error::Unsupported(format!("{what} is not read here")));
+    let unsupported = |what: &str| {
+        Err(Error::Unsupported(format!(
+            "{what} is not read here; convert it to WAV, FLAC, MP3, Ogg Vorbis or AAC, e.g. ffmpeg -i IN \
+             OUT.flac"
+        )))
+    };
     match head {
         _ if at(0, b"RIFF") && (at(8, b"WAVE") || head.len() < 12) => Ok(Container::Wav),
         _ if at(0, b"fLaC") => Ok(Container::Flac),
-        _ if at(0, b"OggS") && head.windows(8).any(|w| w == b"OpusHead") => unsupported(
-            "Opus (convert it to WAV, FLAC, MP3, Ogg Vorbis or AAC, e.g. ffmpeg -i IN OUT.flac)",
-        ),
+        _ if at(0, b"OggS") && head.windows(8).any(|w| w == b"OpusHead") => unsupported("Opus"),
         _ if at(0, b"OggS") => Ok(Container::Ogg),
         _ if at(4, b"ftyp") => Ok(Container::Mp4),
         _ if (at(0, b"RF64") || at(0, b"BW64")) && at(8, b"WAVE") => Ok(Container::Wav),
