@@ -4,6 +4,8 @@ use bevel::Devices;
 use bevel::verify::Tolerance;
 use clap::{Parser, Subcommand};
 
+use crate::format::Format;
+
 /// Takes a trained model to the edge.
 #[derive(Debug, Parser)]
 #[command(name = "bevel", version, about, after_help = EXIT_CODES)]
@@ -189,9 +191,17 @@ pub struct RunArgs {
     /// One JSON object per input and line on standard output, and nothing else there.
     #[arg(long)]
     pub json: bool,
-    /// Write pictures with what was found drawn in, or output tensors as safetensors.
+    /// Write pictures with what was found drawn in, output tensors as safetensors, or transcripts in every
+    /// --format.
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
+    /// text or json; for transcripts also srt, vtt or tsv, and with --output several: srt,vtt,json.
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
+    pub format: Vec<Format>,
+    /// How samples on standard input are written that have no header: s16le, s32le, f32le or u8, at 16 kHz
+    /// and with one channel where not said otherwise.
+    #[arg(long, value_name = "ENCODING[:RATE[:CHANNELS]]")]
+    pub pcm: Option<bevel::speech::Pcm>,
 }
 
 #[derive(Debug, clap::Args)]

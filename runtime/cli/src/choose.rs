@@ -1,7 +1,5 @@
 //! `bevel bench --choose`: the fastest variant of a bundle on this machine, stored in the bundle.
 
-use std::io::Write;
-
 use anyhow::Context;
 use bevel::{AnyPipeline, Bundle, Options};
 use bevel_manifest::{ErrorKind, FILE_NAME, Manifest};
@@ -12,6 +10,7 @@ use crate::bench::median_ms;
 use crate::failure::fail;
 use crate::inputs::Item;
 use crate::show::table;
+use crate::whole;
 
 /// The variants, timed in turn on one input.
 #[derive(Serialize)]
@@ -109,19 +108,13 @@ fn note(manifest: &mut Manifest, medians: &[f64]) {
     }
 }
 
-/// Written beside it and renamed, so that there is never half of one.
 fn write(bundle: &Bundle, manifest: &Manifest) -> anyhow::Result<()> {
     let path = bundle.root().join(FILE_NAME);
-    let new = path.with_extension("toml.new");
     let failed = || {
         let what = format!("cannot write {}; is the bundle read-only?", path.display());
         fail(ErrorKind::Input, what)
     };
-    let mut file = std::fs::File::create(&new).with_context(failed)?;
-    file.write_all(manifest.to_toml()?.as_bytes())
-        .and_then(|()| file.sync_all())
-        .with_context(failed)?;
-    std::fs::rename(&new, &path).with_context(failed)
+    whole::write(&path, manifest.to_toml()?.as_bytes()).with_context(failed)
 }
 
 fn print(choice: &Choice) {

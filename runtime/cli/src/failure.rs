@@ -72,15 +72,19 @@ pub fn kind(error: &anyhow::Error) -> ErrorKind {
 /// Prints the chain on one line of standard error and returns the exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     // A reader that has seen enough, such as `head`, is not a failure.
-    let closed = error.chain().any(|cause| {
-        let io = cause.downcast_ref::<std::io::Error>();
-        io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
-    });
-    if closed {
+    if is_closed(error) {
         return ExitCode::SUCCESS;
     }
     print(error);
     ExitCode::from(kind(error).exit_code())
+}
+
+/// Whether nobody reads any more what is written.
+pub fn is_closed(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
 }
 
 /// Prints the chain on one line of standard error.

@@ -53,7 +53,10 @@ impl Kind {
             Self::Image | Self::TextImage => {
                 &["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"]
             }
-            Self::Sound => &["wav", "flac", "mp3", "ogg", "oga", "m4a", "aac", "mp4"],
+            Self::Sound => &[
+                "wav", "flac", "mp3", "mp2", "ogg", "oga", "m4a", "m4b", "aac", "mp4", "aif",
+                "aiff", "aifc", "caf",
+            ],
             Self::Tensors => &["json", "jsonl", "npy", "safetensors"],
         }
     }
@@ -82,6 +85,8 @@ pub enum Source {
     StdinLines,
     /// A picture on standard input.
     StdinBytes,
+    /// Sound on standard input.
+    StdinSound,
     /// Files with one tensor each, by the inputs they are for.
     Pairs(Vec<(String, PathBuf)>),
 }
@@ -92,7 +97,7 @@ impl Source {
         let files: Vec<&PathBuf> = match self {
             Self::File(path) | Self::Lines(path) => vec![path],
             Self::Pairs(pairs) => pairs.iter().map(|(_, path)| path).collect(),
-            Self::Text(_) | Self::StdinLines | Self::StdinBytes => Vec::new(),
+            Self::Text(_) | Self::StdinLines | Self::StdinBytes | Self::StdinSound => Vec::new(),
         };
         files
             .into_iter()
@@ -107,6 +112,8 @@ pub enum Item {
     Question(Asked),
     Image(RgbImage),
     Sound(PathBuf),
+    /// Sound on standard input, which is heard as it comes.
+    StdinSound,
     Tensors(Named),
 }
 
@@ -126,6 +133,10 @@ impl Item {
                 Sample::Question(Question { question, context })
             }
             Self::Sound(path) => Sample::SoundFile(path),
+            Self::StdinSound => {
+                let what = "sound on standard input is heard by `run` alone; give a file";
+                return Err(fail(ErrorKind::Unsupported, what));
+            }
             Self::Tensors(inputs) => Sample::Tensors(inputs),
             Self::Image(image) => {
                 let (width, height) = image.dimensions();
@@ -148,12 +159,7 @@ pub fn sources(kind: Kind, arguments: &[String]) -> anyhow::Result<Vec<Source>> 
                 sources.push(Source::StdinLines)
             }
             Kind::Image if argument == "-" => sources.push(Source::StdinBytes),
-            Kind::Sound if argument == "-" => {
-                return Err(fail(
-                    ErrorKind::Unsupported,
-                    "sound from standard input is not supported yet; give a file",
-                ));
-            }
+            Kind::Sound if argument == "-" => sources.push(Source::StdinSound),
             _ if path.is_dir() => sources.extend(directory(kind, path)?),
             Kind::TextImage if kind.has_ending(path) => sources.push(Source::File(path.into())),
             Kind::Text | Kind::TextImage if path.is_file() => {
@@ -261,6 +267,7 @@ pub fn read(
                 image.map_err(|e| anyhow::Error::from(e).context("standard input")),
             )
         }
+        Source::StdinSound => each("-".into(), Ok(Item::StdinSound)),
         Source::File(path) => {
             let name = path.display().to_string();
             if path.is_dir() || !path.exists() {

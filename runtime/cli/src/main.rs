@@ -14,6 +14,8 @@ mod eval;
 mod failure;
 #[cfg(feature = "convert")]
 mod fetch;
+mod format;
+mod hear;
 mod info;
 mod inputs;
 #[cfg(feature = "convert")]
@@ -26,6 +28,7 @@ mod show;
 #[cfg(feature = "convert")]
 mod targets;
 mod verify;
+mod whole;
 
 use std::process::ExitCode;
 

@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use bevel::speech::subtitles;
 use bevel::{Answer, AnyPipeline, Timing};
 use bevel_manifest::ErrorKind;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,8 +13,10 @@ use serde::Serialize;
 
 use crate::args::RunArgs;
 use crate::failure::{self, fail};
+use crate::format::{Format, Forms};
+use crate::hear::{Hearing, Live, hear};
 use crate::inputs::{self, Item, Kind, Source};
-use crate::{draw, open, show};
+use crate::{draw, open, show, whole};
 
 /// Texts are answered in groups: large enough for batches of like length, small enough that memory
 /// does not grow with the file.
@@ -26,7 +29,7 @@ struct Line<'a> {
     task: &'static str,
     #[serde(flatten)]
     answer: &'a Answer,
-    ms: Ms,
+    ms: &'a Ms,
 }
 
 /// Milliseconds per stage.
@@ -54,13 +57,19 @@ impl Ms {
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let (bundle, pipeline) = open::pipeline(&args.model)?;
     let kind = Kind::of(&bundle)?;
+    let sources = inputs::sources(kind, &args.inputs)?;
+    let forms = Forms::of(args, pipeline.task(), sources.len())?;
+    if args.pcm.is_some() && !sources.contains(&Source::StdinSound) {
+        let what = "--pcm describes sound on standard input; give `-` as the input";
+        return Err(fail(ErrorKind::Input, what));
+    }
     if let Some(folder) = &args.output {
-        use bevel::TaskName::{Detect, Obb, Pose, Segment, Tensors};
+        use bevel::TaskName::{Detect, Obb, Pose, Segment, Tensors, Transcribe};
         let task = pipeline.task();
-        if !matches!(task, Detect | Segment | Pose | Obb | Tensors) {
+        if !matches!(task, Detect | Segment | Pose | Obb | Tensors | Transcribe) {
             let what = format!(
-                "--output draws what is found in pictures and keeps tensors, `{task}` has none; \
-                 use --json"
+                "--output draws what is found in pictures and keeps tensors and transcripts, \
+                 `{task}` has none; use --json"
             );
             return Err(fail(ErrorKind::Input, what));
         }
@@ -71,18 +80,20 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
             )
         })?;
     }
-    let sources = inputs::sources(kind, &args.inputs)?;
     let mut job = Job {
+        bar: progress(args, &forms, kind, sources.len()),
         pipeline,
         args,
+        forms,
+        place: (0, sources.len()),
         group: Vec::new(),
         first_vector: None,
         first_failure: None,
         failures: 0,
         written: sources.iter().flat_map(Source::files).collect(),
-        bar: progress(args, sources.len()),
     };
     for source in &sources {
+        job.place.0 += 1;
         // What takes long is shown as soon as it is known.
         let one_by_one = !matches!(kind, Kind::Text | Kind::Question)
             || job.pipeline.task() == bevel::TaskName::Generate;
@@ -98,6 +109,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
             }
         });
         if let Err(error) = read {
+            if failure::is_closed(&error) {
+                return Err(error);
+            }
             job.flush()?;
             job.failed(error);
         }
@@ -118,6 +132,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 struct Job<'a> {
     pipeline: Box<dyn AnyPipeline>,
     args: &'a RunArgs,
+    forms: Forms,
+    /// Which source of how many.
+    place: (usize, usize),
     group: Vec<(String, Item)>,
     /// What later vectors are compared with when a person reads.
     first_vector: Option<Vec<f32>>,
@@ -141,19 +158,26 @@ impl Job<'_> {
         if group.is_empty() {
             return Ok(());
         }
-        let answers = {
-            let samples = group
-                .iter()
-                .map(|(_, i)| i.sample())
-                .collect::<anyhow::Result<Vec<_>>>();
-            samples.and_then(|samples| Ok(self.pipeline.run(&samples)?))
+        let answers = match group.as_slice() {
+            [(name, item @ (Item::Sound(_) | Item::StdinSound))] => {
+                self.hear(name, item).map(|heard| vec![heard])
+            }
+            group => {
+                let samples = group.iter().map(|(_, i)| i.sample());
+                let samples = samples.collect::<anyhow::Result<Vec<_>>>();
+                samples.and_then(|samples| Ok(self.pipeline.run(&samples)?))
+            }
         };
         match answers {
             Ok(answers) => {
                 let timing = self.pipeline.timing();
                 for ((name, item), answer) in group.iter().zip(answers) {
                     let answer = self.keep(name, item, answer)?;
-                    self.write(name, &answer, Ms::per_item(timing, group.len()))?;
+                    let ms = Ms::per_item(timing, group.len());
+                    self.write_files(name, &answer, &ms)?;
+                    if self.live(item) == Live::Off {
+                        self.write(name, &answer, &ms)?;
+                    }
                 }
                 Ok(())
             }
@@ -165,10 +189,40 @@ impl Job<'_> {
                 }
                 Ok(())
             }
+            Err(error) if failure::is_closed(&error) => Err(error),
             Err(error) => {
                 self.failed(error);
                 Ok(())
             }
+        }
+    }
+
+    /// A transcript, with its segments and how far it is shown meanwhile.
+    fn hear(&mut self, name: &str, item: &Item) -> anyhow::Result<Answer> {
+        let live = self.live(item);
+        let transcribe = self.pipeline.transcribe().ok_or_else(|| {
+            let what = "a model that takes sound and does not transcribe";
+            fail(ErrorKind::Unsupported, what)
+        })?;
+        let hearing = Hearing {
+            name,
+            item,
+            pcm: self.args.pcm,
+            place: self.place,
+        };
+        hear(transcribe, &hearing, live).map(Answer::Transcribe)
+    }
+
+    /// Segments are shown as they are found where somebody waits for them: at a terminal, or behind a
+    /// stream that may never end.
+    fn live(&self, item: &Item) -> Live {
+        let stdin = matches!(item, Item::StdinSound);
+        let sound = stdin || matches!(item, Item::Sound(_));
+        let waits = stdin || std::io::stdout().is_terminal();
+        match self.forms.stdout {
+            None if sound && waits => Live::Table,
+            Some(Format::Transcript(subtitles::Format::Text)) if sound && waits => Live::Text,
+            _ => Live::Off,
         }
     }
 
@@ -183,7 +237,7 @@ impl Job<'_> {
         if let Answer::Tensors(found) = &answer {
             let path = self.free(folder, name, "safetensors");
             let bytes = bevel::tensors::to_safetensors(&found.outputs)?;
-            std::fs::write(&path, bytes).with_context(|| cannot(&path))?;
+            whole::write(&path, &bytes).with_context(|| cannot(&path))?;
         }
         let Item::Image(image) = item else {
             return Ok(answer);
@@ -201,21 +255,50 @@ impl Job<'_> {
         Ok(answer)
     }
 
-    fn write(&mut self, name: &str, answer: &Answer, ms: Ms) -> anyhow::Result<()> {
+    /// Writes a transcript as the files that `--output` and `--format` ask for.
+    fn write_files(&mut self, name: &str, answer: &Answer, ms: &Ms) -> anyhow::Result<()> {
+        let Some(folder) = &self.args.output else {
+            return Ok(());
+        };
+        for format in self.forms.files.clone() {
+            let path = self.free(folder, name, format.ending());
+            let text = self.text(name, answer, ms, format)?;
+            whole::write(&path, text.as_bytes()).with_context(|| {
+                fail(ErrorKind::Input, format!("cannot write {}", path.display()))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn text(&self, name: &str, answer: &Answer, ms: &Ms, format: Format) -> anyhow::Result<String> {
         let task = self.pipeline.task().name();
-        let text = if self.args.json {
-            serde_json::to_string(&Line {
-                input: name,
-                task,
-                answer,
-                ms,
-            })? + "\n"
-        } else {
-            let text = show::answer(name, answer, self.first_vector.as_deref());
-            if let (Answer::Embed(found), None) = (answer, &self.first_vector) {
-                self.first_vector = Some(found.embedding.clone());
+        Ok(match (format, answer) {
+            (Format::Transcript(format), Answer::Transcribe(found)) => {
+                let mut text = String::new();
+                format.write(found, &mut text)?;
+                text
             }
-            text
+            _ => {
+                serde_json::to_string(&Line {
+                    input: name,
+                    task,
+                    answer,
+                    ms,
+                })? + "\n"
+            }
+        })
+    }
+
+    fn write(&mut self, name: &str, answer: &Answer, ms: &Ms) -> anyhow::Result<()> {
+        let text = match self.forms.stdout {
+            Some(format) => self.text(name, answer, ms, format)?,
+            None => {
+                let text = show::answer(name, answer, self.first_vector.as_deref());
+                if let (Answer::Embed(found), None) = (answer, &self.first_vector) {
+                    self.first_vector = Some(found.embedding.clone());
+                }
+                text
+            }
         };
         self.bar
             .suspend(|| std::io::stdout().lock().write_all(text.as_bytes()))?;
@@ -251,8 +334,10 @@ fn picture_ending(name: &str) -> &str {
 }
 
 /// A bar for a person who waits for many inputs; nothing for pipes and single inputs.
-fn progress(args: &RunArgs, sources: usize) -> ProgressBar {
-    if sources < 4 || !std::io::stderr().is_terminal() || (!args.json && args.output.is_none()) {
+fn progress(args: &RunArgs, forms: &Forms, kind: Kind, sources: usize) -> ProgressBar {
+    let shown = forms.stdout.is_none() && args.output.is_none();
+    // Sound has bars of its own.
+    if sources < 4 || !std::io::stderr().is_terminal() || shown || kind == Kind::Sound {
         return ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
     }
     let bar = ProgressBar::new(sources as u64);

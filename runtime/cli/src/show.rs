@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use bevel::speech::Segment;
 use bevel::text::Entity;
 use bevel::vision::{Detection, Instance, OrientedDetection, Posed, Region};
 use bevel::{Answer, Tensor, TensorData};
@@ -99,13 +100,7 @@ pub fn answer(name: &str, answer: &Answer, first: Option<&[f32]>) -> String {
             if found.segments.is_empty() {
                 text.push_str("  no speech\n");
             }
-            for segment in &found.segments {
-                let _ = writeln!(
-                    text,
-                    "  {:>8.2} {:>8.2}  {}",
-                    segment.start, segment.end, segment.text
-                );
-            }
+            text.extend(found.segments.iter().map(segment));
             text
         }
         Answer::Tensors(found) => {
@@ -123,6 +118,14 @@ pub fn answer(name: &str, answer: &Answer, first: Option<&[f32]>) -> String {
         }
         _ => format!("{name}\n  {answer:?}\n"),
     }
+}
+
+/// A segment's line, with its times in seconds.
+pub fn segment(segment: &Segment) -> String {
+    let Segment {
+        start, end, text, ..
+    } = segment;
+    format!("  {start:>8.2} {end:>8.2}  {text}\n")
 }
 
 /// A picture and what is in it.

@@ -76,6 +76,12 @@ pub trait AnyPipeline {
     /// Where the time of the last run went.
     fn timing(&self) -> Timing;
 
+    /// The pipeline itself where its task is `transcribe`, which takes sound that is no item, such as a
+    /// stream, and tells how far it is.
+    fn transcribe(&mut self) -> Option<&mut crate::speech::Transcribe> {
+        None
+    }
+
     /// How likely the model finds a text, for models that go on with one.
     ///
     /// # Errors

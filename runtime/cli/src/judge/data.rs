@@ -110,6 +110,8 @@ fn hash(items: &[Item]) -> anyhow::Result<String> {
             Item::Text(text) => of(&mut text.as_bytes())?,
             Item::Image(image) => of(&mut image.as_raw().as_slice())?,
             Item::Sound(path) => of(&mut File::open(path)?)?,
+            // No sample either: it says so.
+            Item::StdinSound => item.sample().map(|_| String::new())?,
             Item::Question(asked) => {
                 of(&mut asked.question.as_bytes().chain(asked.context.as_bytes()))?
             }

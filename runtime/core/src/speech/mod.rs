@@ -1,6 +1,5 @@
 //! Speech tasks.
 
-mod container;
 mod ctc;
 mod model;
 mod moonshine;
@@ -8,6 +7,7 @@ mod options;
 mod seq2seq;
 mod sound;
 mod split;
+pub mod subtitles;
 mod tokens;
 mod transcribe;
 mod vad;
@@ -16,8 +16,9 @@ mod whisper;
 use serde::Serialize;
 
 pub use options::{SpeechOptions, Timestamps};
-pub use transcribe::Transcribe;
+pub use sound::{Encoding, Pcm, Sound};
 pub(crate) use transcribe::open_boxed;
+pub use transcribe::{Progress, Transcribe};
 
 /// The only rate of detectors and models here; sound of another is resampled.
 const SAMPLE_RATE_HZ: u32 = 16_000;

@@ -1,52 +1,54 @@
-//! Sound files, packet by packet: what is in memory is one packet, however long the file is.
+//! Sound from files and pipes, packet by packet: what is in memory is one packet, however long the
+//! sound is.
+
+mod container;
+mod decoded;
+mod raw;
+mod tag;
+mod wav;
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::io::{self, Cursor, Read};
+use std::path::Path;
 
-use bevel_prep::audio::{SAMPLE_RATES_HZ, check_samples, mix_down};
-use symphonia::core::codecs::CodecParameters;
-use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
-use symphonia::core::errors::Error as SymphoniaError;
-use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
-use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
-use symphonia::core::meta::MetadataOptions;
+use symphonia::core::io::{MediaSource, ReadOnlySource};
 
 use crate::error::{Error, Result};
-use crate::speech::container::{Container, ogg_is_whole, sniff};
+use container::{Container, Tail, ogg_is_whole, sniff};
+use decoded::{Decoded, Known, READS};
+use raw::Raw;
+pub use raw::{Encoding, Pcm};
+use tag::{Behind, tag_bytes};
 
-/// More channels than any recording has; more is a broken header.
-const MAX_CHANNELS: usize = 64;
-/// Damaged packets that are bridged by silence before a file is refused.
-const MAX_DAMAGED: u64 = 10;
-
-/// A sound file that is being read: WAV, FLAC, MP3, Ogg Vorbis, AAC (ADTS or M4A), found by content.
-pub(super) struct SoundFile {
-    path: PathBuf,
-    container: Container,
-    format: Box<dyn FormatReader>,
-    decoder: Box<dyn AudioDecoder>,
-    track: u32,
-    sample_rate_hz: u32,
-    interleaved: Vec<f32>,
-    /// Frames the header promises, where its format counts them exactly.
-    promised: Option<u64>,
-    /// Why the end of the file is known to be missing before it is reached.
-    cut: bool,
-    frames: u64,
-    packets: u64,
-    damaged: u64,
+/// Sound that is being read: a recording in a container, found by content, or samples without a header.
+///
+/// ```no_run
+/// use bevel::speech::{Pcm, Sound};
+///
+/// // What `arecord` or `ffmpeg -f s16le -` write to a pipe; a WAV or FLAC file is noticed as well.
+/// let pcm: Pcm = "s16le:16000:1".parse()?;
+/// let sound = Sound::from_reader("standard input", std::io::stdin(), Some(pcm))?;
+/// assert_eq!(sound.sample_rate_hz(), 16_000);
+/// # Ok::<(), bevel::Error>(())
+/// ```
+pub struct Sound {
+    kind: Kind,
 }
 
-impl SoundFile {
-    /// Opens a file and reads its header.
+enum Kind {
+    Container(Box<Decoded>),
+    Raw(Box<Raw>),
+}
+
+impl Sound {
+    /// Opens a file and reads its header: WAV, AIFF, CAF, FLAC, MP3, Ogg Vorbis, AAC or ALAC in M4A,
+    /// and AAC in ADTS, told by content. What is no regular file, such as a named pipe, is read as
+    /// [`from_reader`](Self::from_reader) reads.
     ///
     /// # Errors
     /// [`Error::InputFile`] when it cannot be read, [`Error::Input`] when it is empty or no sound,
-    /// [`Error::Unsupported`] for a format or codec this build does not decode.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    /// [`Error::Unsupported`] for a container or codec that is not decoded here, such as Opus.
+    pub fn open(path: &Path) -> Result<Self> {
         let unreadable = |source| Error::InputFile {
             path: path.to_path_buf(),
             source,
@@ -56,254 +58,149 @@ impl SoundFile {
         if metadata.is_dir() {
             return Err(unreadable(io::Error::from(io::ErrorKind::IsADirectory)));
         }
-        let input = |what: String| Error::Input(format!("{}: {what}", path.display()));
-        // A pipe cannot be read twice, so only a file is looked into before it is decoded.
-        let mut container = Container::Other;
-        let mut cut = false;
-        if metadata.is_file() {
-            if metadata.len() == 0 {
-                return Err(input("the file is empty, expected sound".into()));
-            }
-            let mut head = Vec::with_capacity(64);
-            file.by_ref()
-                .take(64)
-                .read_to_end(&mut head)
-                .map_err(unreadable)?;
-            container = sniff(&head).map_err(|e| match e {
-                Error::Unsupported(what) => {
-                    Error::Unsupported(format!("{}: {what}", path.display()))
-                }
-                _ => input(format!("not a sound file ({READS})")),
-            })?;
-            if container == Container::Ogg {
-                cut = !ogg_is_whole(&mut file, metadata.len()).map_err(unreadable)?;
-            }
-            file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
+        let name = path.display().to_string();
+        if !metadata.is_file() {
+            return Self::from_reader(&name, file, None);
         }
-        let stream = MediaSourceStream::new(Box::new(file), MediaSourceStreamOptions::default());
-        let probe = || {
-            symphonia::default::get_probe().probe(
-                &Hint::new(),
-                stream,
-                FormatOptions::default(),
-                MetadataOptions::default(),
-            )
-        };
-        let format = guarded(probe).map_err(|e| match e {
-            SymphoniaError::IoError(e) if e.kind() != io::ErrorKind::UnexpectedEof => unreadable(e),
-            SymphoniaError::IoError(_) => input(format!(
-                "truncated: the {container} header is cut off, 0.0 s could be read; copy or \
-                     record the file again"
-            )),
-            SymphoniaError::Unsupported(what) if what.contains("missing moov") => input(
-                "truncated: the index behind the sound (moov) is missing, 0.0 s could be read; \
-                     copy or record the file again"
-                    .into(),
-            ),
-            e if container == Container::Other => {
-                input(format!("not a sound file that can be read: {e} ({READS})"))
+        let (head, tags_bytes) = head(&mut file).map_err(unreadable)?;
+        let container = told(&name, &head, tags_bytes)?;
+        let mut known = Known::default();
+        let source: Box<dyn MediaSource> = match container {
+            // A WAV needs no seeking, and its header may want mending.
+            Container::Wav => wav::source(&mut known, head, file),
+            _ => {
+                if container == Container::Ogg {
+                    known.cut = !ogg_is_whole(&mut file, metadata.len()).map_err(unreadable)?;
+                }
+                Box::new(Behind::new(file, tags_bytes).map_err(unreadable)?)
             }
-            e => input(format!("the {container} header is broken: {e}")),
-        })?;
-        // Behind a tag the first bytes said nothing.
-        let container = match (container, format.format_info().short_name) {
-            (Container::Other, "mp3") => Container::Mp3,
-            (Container::Other, "flac") => Container::Flac,
-            (Container::Other, "wave") => Container::Wav,
-            (container, _) => container,
         };
-        Self::with_format(path, container, cut, format)
+        Self::decoded(name, container, source, known)
     }
 
-    fn with_format(
-        path: &Path,
-        container: Container,
-        cut: bool,
-        format: Box<dyn FormatReader>,
+    /// Reads sound from a stream that can only be read forwards, such as standard input or a socket. It
+    /// is a recording in a container where its first bytes say so, else samples as `raw` describes
+    /// them. Errors call it by `name`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`Error::Input`] also for an M4A file whose index lies behind the
+    /// sound, and for bytes that are no container while `raw` is not given.
+    pub fn from_reader(
+        name: &str,
+        mut reader: impl Read + Send + Sync + 'static,
+        raw: Option<Pcm>,
     ) -> Result<Self> {
-        let name = path.display();
-        let unsupported = |what: String| Error::Unsupported(format!("{name}: {what} ({READS})"));
-        let track = format
-            .default_track(TrackType::Audio)
-            .or_else(|| format.first_track(TrackType::Audio));
-        let Some((track, params)) = track.and_then(|t| match &t.codec_params {
-            Some(CodecParameters::Audio(params)) => Some((t, params)),
-            _ => None,
-        }) else {
-            return Err(unsupported(format!(
-                "the {container} file has no sound track with a codec this build knows"
-            )));
+        let unreadable = |source| Error::InputFile {
+            path: name.into(),
+            source,
         };
-        let options = AudioDecoderOptions::default();
-        let make = || symphonia::default::get_codecs().make_audio_decoder(params, &options);
-        let decoder = guarded(make).map_err(|e| {
-            unsupported(format!(
-                "the codec of this {container} file is not decoded here: {e}"
-            ))
-        })?;
-        let sample_rate_hz = params.sample_rate.unwrap_or_default();
-        let (low, high) = SAMPLE_RATES_HZ.into_inner();
-        if !SAMPLE_RATES_HZ.contains(&sample_rate_hz) {
-            return Err(Error::Input(format!(
-                "{name}: the header says {sample_rate_hz} Hz, expected {low} to {high} Hz"
-            )));
+        let (head, tags_bytes) = head(&mut reader).map_err(unreadable)?;
+        if let Some(pcm) = raw.filter(|_| !container::has_magic(&head)) {
+            let all = Box::new(Cursor::new(head).chain(reader));
+            let kind = Kind::Raw(Box::new(Raw::new(name, pcm, all)?));
+            return Ok(Self { kind });
         }
-        let promised = match container {
-            Container::Wav | Container::Flac => track.num_frames,
-            // Without a LAME tag the count is a guess from the bit rate.
-            Container::Mp3 if track.delay.is_some() => {
-                track.num_frames.map(|f| f.saturating_sub(2 * 1152))
-            }
-            _ => None,
+        let container = told(name, &head, tags_bytes).map_err(|e| match e {
+            Error::Input(what) if !head.is_empty() && raw.is_none() => Error::Input(format!(
+                "{what}; raw samples need --pcm, such as s16le:16000:1"
+            )),
+            e => e,
+        })?;
+        let mut known = Known {
+            piped: true,
+            ..Known::default()
         };
+        let source: Box<dyn MediaSource> = match container {
+            Container::Wav => wav::source(&mut known, head, reader),
+            Container::Ogg => {
+                let (tail, kept) = Tail::new(Cursor::new(head).chain(reader));
+                known.tail = Some(kept);
+                Box::new(ReadOnlySource::new(tail))
+            }
+            _ => Box::new(ReadOnlySource::new(Cursor::new(head).chain(reader))),
+        };
+        Self::decoded(name.to_owned(), container, source, known)
+    }
+
+    fn decoded(
+        name: String,
+        container: Container,
+        source: Box<dyn MediaSource>,
+        known: Known,
+    ) -> Result<Self> {
+        let decoded = Decoded::open(name, container, source, known)?;
         Ok(Self {
-            path: path.to_path_buf(),
-            container,
-            track: track.id,
-            format,
-            decoder,
-            sample_rate_hz,
-            interleaved: Vec::new(),
-            promised,
-            cut,
-            frames: 0,
-            packets: 0,
-            damaged: 0,
+            kind: Kind::Container(Box::new(decoded)),
         })
     }
 
-    /// Rate of the samples.
-    pub(super) fn sample_rate_hz(&self) -> u32 {
-        self.sample_rate_hz
+    /// Rate of the samples. The first packet may correct what the header says.
+    pub fn sample_rate_hz(&self) -> u32 {
+        match &self.kind {
+            Kind::Container(decoded) => decoded.sample_rate_hz(),
+            Kind::Raw(raw) => raw.sample_rate_hz(),
+        }
+    }
+
+    /// Its length, where the header says or hints at one.
+    pub fn seconds(&self) -> Option<f64> {
+        match &self.kind {
+            Kind::Container(decoded) => decoded.seconds(),
+            Kind::Raw(_) => None,
+        }
     }
 
     /// Appends the samples of the next packet, one channel in −1 ..= 1; `false` at the end.
     ///
     /// # Errors
-    /// [`Error::Input`] when the file is cut off or damaged, has no samples, or holds some that are
+    /// [`Error::Input`] when the sound is cut off or damaged, has no samples, or holds some that are
     /// NaN, infinite or far beyond full scale; [`Error::Unsupported`] when rate or channels change.
-    pub(super) fn read(&mut self, mono: &mut Vec<f32>) -> Result<bool> {
-        let packet = match guarded(|| self.format.next_packet()) {
-            Ok(Some(packet)) => packet,
-            Ok(None) => return self.end(),
-            Err(SymphoniaError::IoError(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                // A WAV of unknown length, as it comes out of a pipe, ends where it ends.
-                self.cut = self.container != Container::Wav || self.promised.is_some();
-                return self.end();
-            }
-            Err(SymphoniaError::IoError(source)) => {
-                return Err(Error::InputFile {
-                    path: self.path.clone(),
-                    source,
-                });
-            }
-            Err(SymphoniaError::ResetRequired) => {
-                return Err(self.unsupported("several recordings are chained in it; split it"));
-            }
-            Err(e) => return Err(self.input(format!("damaged after {}: {e}", self.read_so_far()))),
+    pub fn read(&mut self, mono: &mut Vec<f32>) -> Result<bool> {
+        match &mut self.kind {
+            Kind::Container(decoded) => decoded.read(mono),
+            Kind::Raw(raw) => raw.read(mono),
+        }
+    }
+}
+
+/// The first bytes behind tags, as many as a WAV header with notes in it may take, fewer where there are
+/// no more; and how long the tags are.
+fn head(reader: &mut impl Read) -> io::Result<(Vec<u8>, u64)> {
+    const HEAD_BYTES: u64 = 4096;
+    let mut head = Vec::with_capacity(HEAD_BYTES as usize);
+    let mut tags_bytes = 0;
+    loop {
+        let missing = HEAD_BYTES - head.len() as u64;
+        reader.take(missing).read_to_end(&mut head)?;
+        let Some(bytes) = tag_bytes(&head) else {
+            return Ok((head, tags_bytes));
         };
-        if packet.track_id != self.track {
-            return Ok(true);
+        tags_bytes += bytes;
+        let here = head.len().min(bytes as usize);
+        head.drain(..here);
+        let far = bytes - here as u64;
+        let skipped = io::copy(&mut reader.take(far), &mut io::sink())?;
+        if skipped < far {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
         }
-        self.packets += 1;
-        let first = mono.len();
-        match guarded(|| self.decoder.decode(&packet)) {
-            Ok(decoded) => {
-                let (rate, channels) = (decoded.spec().rate(), decoded.spec().channels().count());
-                // AAC tells its real rate only now, where half of it stands in the header.
-                if self.frames == 0 && SAMPLE_RATES_HZ.contains(&rate) {
-                    self.sample_rate_hz = rate;
-                }
-                if rate != self.sample_rate_hz {
-                    let what = format!("the sample rate changes to {rate} Hz on the way; split it");
-                    return Err(self.unsupported(&what));
-                }
-                if !(1..=MAX_CHANNELS).contains(&channels) {
-                    let what = format!("{channels} channels, expected 1 to {MAX_CHANNELS}");
-                    return Err(self.input(what));
-                }
-                decoded.copy_to_vec_interleaved(&mut self.interleaved);
-                mix_down(&self.interleaved, channels, mono);
-            }
-            Err(SymphoniaError::DecodeError(why)) => {
-                self.damaged += 1;
-                if self.damaged > MAX_DAMAGED && self.damaged * 10 > self.packets {
-                    let (damaged, packets) = (self.damaged, self.packets);
-                    let after = self.read_so_far();
-                    return Err(self.input(format!(
-                        "damaged: {damaged} of {packets} packets do not decode after {after}: {why}"
-                    )));
-                }
-                // Silence in its place keeps the times of what follows. The packet's length is only
-                // trusted as far as a codec's packets can be long.
-                tracing::warn!(file = %self.path.display(), why, "bridged a damaged packet");
-                let frames = usize::try_from(packet.dur.get()).unwrap_or(0).min(65_536);
-                mono.resize(first + frames, 0.0);
-            }
-            Err(e) => return Err(self.input(format!("damaged after {}: {e}", self.read_so_far()))),
-        }
-        if let Err(loud) = check_samples(&mono[first..]) {
-            let at = (self.frames + loud.at as u64) as f64 / f64::from(self.sample_rate_hz);
-            return Err(self.input(format!(
-                "the sample at {at:.3} s is {}, expected −1 to 1; convert the file again",
-                loud.value
-            )));
-        }
-        self.frames += (mono.len() - first) as u64;
-        Ok(true)
-    }
-
-    fn end(&mut self) -> Result<bool> {
-        let rate = f64::from(self.sample_rate_hz);
-        let missing = self.promised.filter(|p| *p > self.frames);
-        if let Some(promised) = missing {
-            return Err(self.input(format!(
-                "truncated: the {} header promises {:.1} s, {:.1} s could be read; copy or record \
-                 the file again",
-                self.container,
-                promised as f64 / rate,
-                self.frames as f64 / rate
-            )));
-        }
-        if self.cut {
-            return Err(self.input(format!(
-                "truncated: the end of the {} file is missing, {:.1} s could be read; copy or \
-                 record the file again",
-                self.container,
-                self.frames as f64 / rate
-            )));
-        }
-        if self.frames == 0 {
-            return Err(self.input("the recording is 0 s long".into()));
-        }
-        if self.damaged == self.packets {
-            return Err(self.input(format!("none of its {} packets decodes", self.packets)));
-        }
-        Ok(false)
-    }
-
-    fn read_so_far(&self) -> String {
-        let seconds = self.frames as f64 / f64::from(self.sample_rate_hz);
-        format!("{seconds:.1} s")
-    }
-
-    fn input(&self, what: String) -> Error {
-        Error::Input(format!("{}: {what}", self.path.display()))
-    }
-
-    fn unsupported(&self, what: &str) -> Error {
-        Error::Unsupported(format!("{}: {what}", self.path.display()))
     }
 }
 
-/// Runs a parser that is not ours on bytes that nobody vouches for. Some broken headers make
-/// symphonia 0.6 overflow or index out of range; that must not take the host down.
-fn guarded<T>(parse: impl FnOnce() -> Result<T, SymphoniaError>) -> Result<T, SymphoniaError> {
-    catch_unwind(AssertUnwindSafe(parse))
-        .unwrap_or(Err(SymphoniaError::DecodeError("the decoder gave up")))
+/// The container that the first bytes tell.
+fn told(name: &str, head: &[u8], tags_bytes: u64) -> Result<Container> {
+    if head.is_empty() && tags_bytes == 0 {
+        return Err(Error::Input(format!("{name} is empty, expected sound")));
+    }
+    let found = match sniff(head) {
+        // Some write padding behind a tag.
+        Err(Error::Input(_)) if tags_bytes > 0 => Ok(Container::Other),
+        found => found,
+    };
+    found.map_err(|e| match e {
+        Error::Unsupported(what) => Error::Unsupported(format!("{name}: {what}")),
+        _ => Error::Input(format!("{name}: not a sound file ({READS})")),
+    })
 }
-
-const READS: &str = "WAV, FLAC, MP3, Ogg Vorbis and AAC in M4A or ADTS are read";
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use crate::library::Runtime;
 use crate::pipeline::{Options, Timing};
 use crate::registry::{Answer, AnyPipeline, Sample};
 use crate::speech::model::{self, Model};
-use crate::speech::sound::SoundFile;
+use crate::speech::sound::Sound;
 use crate::speech::split::Splitter;
 use crate::speech::{SAMPLE_RATE_HZ, Segment, Transcript};
 
@@ -43,17 +43,40 @@ pub struct Transcribe {
     resampled: Vec<f32>,
 }
 
+/// What is told while sound is being heard.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Progress<'a> {
+    /// The next segment.
+    Segment(&'a Segment),
+    /// How far the sound was heard, after each half second of it or more.
+    Position {
+        /// Seconds that were read.
+        seconds: f64,
+        /// Seconds in all, where a header says; some only guess.
+        of: Option<f64>,
+    },
+}
+
 /// Where samples come from.
 enum Source<'a> {
     Memory(&'a [f32], u32),
-    File(Box<SoundFile>),
+    Sound(Sound),
 }
 
 impl Source<'_> {
     fn sample_rate_hz(&self) -> u32 {
         match self {
             Self::Memory(_, rate) => *rate,
-            Self::File(file) => file.sample_rate_hz(),
+            Self::Sound(sound) => sound.sample_rate_hz(),
+        }
+    }
+
+    /// Its length in seconds, where it is known before the end.
+    fn seconds(&self) -> Option<f64> {
+        match self {
+            Self::Memory(samples, rate) => Some(samples.len() as f64 / f64::from(*rate)),
+            Self::Sound(sound) => sound.seconds(),
         }
     }
 
@@ -66,7 +89,7 @@ impl Source<'_> {
                 *samples = later;
                 Ok(!now.is_empty())
             }
-            Self::File(file) => file.read(block),
+            Self::Sound(sound) => sound.read(block),
         }
     }
 }
@@ -127,10 +150,10 @@ impl Transcribe {
                 loud.at, loud.value
             ))
         })?;
-        self.collect(Source::Memory(samples, sample_rate_hz))
+        self.collect(Source::Memory(samples, sample_rate_hz), &mut |_| {})
     }
 
-    /// Transcribes a sound file: WAV, FLAC, MP3, Ogg Vorbis, AAC in M4A or ADTS, told by content.
+    /// Transcribes a sound file of a format that [`Sound::open`] names, told by content.
     ///
     /// # Errors
     /// [`Error::InputFile`] when it cannot be read; [`Error::Input`] when it is empty, no sound,
@@ -139,7 +162,7 @@ impl Transcribe {
     /// [`Error::Unsupported`] for a codec that is not decoded here, such as Opus; [`Error::Run`]
     /// when ONNX Runtime fails.
     pub fn run_file(&mut self, path: &Path) -> Result<Transcript> {
-        self.collect(Source::File(Box::new(SoundFile::open(path)?)))
+        self.run_sound(Sound::open(path)?, &mut |_| {})
     }
 
     /// The same, segment by segment, each as soon as it is known. Answers the length of the sound
@@ -148,7 +171,24 @@ impl Transcribe {
     /// # Errors
     /// As [`run_file`](Self::run_file). Segments before the place of an error were handed out.
     pub fn run_file_with(&mut self, path: &Path, on: &mut dyn FnMut(&Segment)) -> Result<f64> {
-        self.segments(Source::File(Box::new(SoundFile::open(path)?)), on)
+        let on = &mut |told: Progress<'_>| match told {
+            Progress::Segment(segment) => on(segment),
+            Progress::Position { .. } => {}
+        };
+        self.segments(Source::Sound(Sound::open(path)?), on)
+    }
+
+    /// Transcribes sound that was opened before, such as standard input, and tells `on` what is
+    /// found and how far it is meanwhile.
+    ///
+    /// # Errors
+    /// As [`run_file`](Self::run_file). What was told before the place of an error stays told.
+    pub fn run_sound(
+        &mut self,
+        sound: Sound,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Transcript> {
+        self.collect(Source::Sound(sound), on)
     }
 
     /// Where the time of the last run went: `prepare` is decoding, resampling, voice activity
@@ -157,9 +197,18 @@ impl Transcribe {
         self.timing
     }
 
-    fn collect(&mut self, source: Source<'_>) -> Result<Transcript> {
+    fn collect(
+        &mut self,
+        source: Source<'_>,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Transcript> {
         let mut segments = Vec::new();
-        let duration = self.segments(source, &mut |segment| segments.push(segment.clone()))?;
+        let duration = self.segments(source, &mut |told| {
+            if let Progress::Segment(segment) = told {
+                segments.push(segment.clone());
+            }
+            on(told);
+        })?;
         let texts: Vec<_> = segments.iter().map(|s: &Segment| s.text.as_str()).collect();
         Ok(Transcript {
             text: texts.join(" "),
@@ -169,7 +218,12 @@ impl Transcribe {
         })
     }
 
-    fn segments(&mut self, mut source: Source<'_>, on: &mut dyn FnMut(&Segment)) -> Result<f64> {
+    fn segments(
+        &mut self,
+        mut source: Source<'_>,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<f64> {
+        let of = source.seconds();
         self.timing = Timing::default();
         self.splitter.reset();
         self.heard_language.clone_from(&self.language);
@@ -207,12 +261,14 @@ impl Transcribe {
             }
             self.timing.prepare += start.elapsed();
             self.pieces(on)?;
+            let seconds = samples as f64 / f64::from(source.sample_rate_hz());
+            on(Progress::Position { seconds, of });
         }
         Ok(samples as f64 / f64::from(source.sample_rate_hz()))
     }
 
     /// Transcribes the pieces that are finished.
-    fn pieces(&mut self, on: &mut dyn FnMut(&Segment)) -> Result<()> {
+    fn pieces(&mut self, on: &mut dyn FnMut(Progress<'_>)) -> Result<()> {
         while let Some((span, samples)) = self.splitter.pop() {
             let (start, mut timing) = (Instant::now(), Timing::default());
             let heard = self.model.write_down(&[samples], &mut timing)?;
@@ -225,7 +281,7 @@ impl Transcribe {
                 }
                 for mut segment in heard.segments {
                     segment.shift(from);
-                    on(&segment);
+                    on(Progress::Segment(&segment));
                 }
             }
         }
@@ -268,6 +324,10 @@ impl AnyPipeline for Transcribe {
 
     fn timing(&self) -> Timing {
         self.timing
+    }
+
+    fn transcribe(&mut self) -> Option<&mut Transcribe> {
+        Some(self)
     }
 }
 

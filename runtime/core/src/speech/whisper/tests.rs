@@ -9,7 +9,7 @@ use bevel_tests::{bundle, needs, root, shared};
 use super::*;
 use crate::speech::SAMPLE_RATE_HZ;
 use crate::speech::model::tests::whisper;
-use crate::speech::sound::SoundFile;
+use crate::speech::sound::Sound;
 use crate::speech::tokens::Tokens;
 
 fn load(folder: &Path, max_tokens: Option<usize>) -> Whisper {
@@ -35,7 +35,7 @@ fn load_with(folder: &Path, language: &str, mut options: Options) -> Whisper {
 
 /// A whole file at 16 kHz, without looking for pauses.
 fn samples(path: &Path) -> Vec<f32> {
-    let mut file = SoundFile::open(path).unwrap();
+    let mut file = Sound::open(path).unwrap();
     let (mut block, mut out) = (Vec::new(), Vec::new());
     while file.read(&mut block).unwrap() {}
     let mut resampler = Resampler::new(file.sample_rate_hz(), SAMPLE_RATE_HZ).unwrap();
