@@ -100,6 +100,9 @@ pub struct SpeechArgs {
     /// Let Whisper hear its whole window of 30 s also where less is enough.
     #[arg(long)]
     pub full_window: bool,
+    /// Pieces of a recording that Whisper hears together: faster for long ones, with more memory.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub pieces: Option<u16>,
     /// Candidates that a beam search keeps.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub beams: Option<u16>,

@@ -74,6 +74,7 @@ pub fn options(args: &ModelArgs) -> Options {
     speech.prompt = said.prompt.clone();
     speech.hot_words = said.hot_word.clone();
     speech.full_window = said.full_window;
+    speech.batch = said.pieces.map(usize::from);
     speech.beams = said.beams.map(usize::from);
     speech.language_model = said.language_model.clone();
     options

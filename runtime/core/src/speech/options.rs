@@ -15,6 +15,9 @@ pub struct SpeechOptions {
     /// Whether Whisper always hears its whole window of 30 s, as its makers run it, also where the bundle
     /// says that short speech needs less.
     pub full_window: bool,
+    /// How many pieces of a recording Whisper hears together, 1 when not given. Each takes the memory of an
+    /// encoder's output and of the keys and values made from it: 40 MB in the base size.
+    pub batch: Option<usize>,
     /// How many candidates a beam search keeps; 1 takes the likeliest token at each step.
     pub beams: Option<usize>,
     /// An n-gram language model in ARPA format that a beam search asks.

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use bevel_manifest::{Decode, Input, Task as TaskName, TranscribeSpec};
-use bevel_prep::audio::{RateError, Resampler, check_samples};
+use bevel_prep::audio::{RateError, Resampler, Span, check_samples};
 
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
@@ -38,6 +38,9 @@ pub struct Transcribe {
     language: String,
     heard_language: String,
     splitter: Splitter,
+    /// Pieces that are heard together, and those that wait for more.
+    batch: usize,
+    waiting: Vec<(Span, Vec<f32>)>,
     timing: Timing,
     block: Vec<f32>,
     resampled: Vec<f32>,
@@ -129,6 +132,8 @@ impl Transcribe {
             heard_language: language.clone(),
             language,
             splitter: Splitter::load(bundle, input)?,
+            batch: options.speech.batch.unwrap_or(1).max(1),
+            waiting: Vec::new(),
             timing: Timing::default(),
             block: Vec::new(),
             resampled: Vec::new(),
@@ -229,13 +234,20 @@ impl Transcribe {
         self.heard_language.clone_from(&self.language);
         self.model.start();
         self.resampled.clear();
+        self.waiting.clear();
         let mut resampler: Option<Resampler> = None;
         let mut samples = 0;
         let mut more = true;
         while more {
             let start = Instant::now();
             self.block.clear();
-            more = source.read(&mut self.block)?;
+            more = match source.read(&mut self.block) {
+                Ok(more) => more,
+                Err(error) => {
+                    self.hear(on)?;
+                    return Err(error);
+                }
+            };
             samples += self.block.len();
             if !self.block.is_empty() {
                 let resampler = match &mut resampler {
@@ -261,31 +273,52 @@ impl Transcribe {
             }
             self.timing.prepare += start.elapsed();
             self.pieces(on)?;
+            if !more {
+                self.hear(on)?;
+            }
             let seconds = samples as f64 / f64::from(source.sample_rate_hz());
             on(Progress::Position { seconds, of });
         }
         Ok(samples as f64 / f64::from(source.sample_rate_hz()))
     }
 
-    /// Transcribes the pieces that are finished.
+    /// Takes the pieces that are finished, and transcribes them once there are as many as are heard
+    /// together.
     fn pieces(&mut self, on: &mut dyn FnMut(Progress<'_>)) -> Result<()> {
         while let Some((span, samples)) = self.splitter.pop() {
-            let (start, mut timing) = (Instant::now(), Timing::default());
-            let heard = self.model.write_down(&[samples], &mut timing)?;
-            timing.decode = start.elapsed().saturating_sub(timing.prepare + timing.run);
-            self.timing += timing;
-            let from = span.start as f64 / f64::from(SAMPLE_RATE_HZ);
-            for heard in heard {
-                if let Some(language) = heard.language {
-                    self.heard_language = language;
-                }
-                for mut segment in heard.segments {
-                    segment.shift(from);
-                    on(Progress::Segment(&segment));
-                }
+            self.waiting.push((span, samples.to_vec()));
+            if self.waiting.len() >= self.batch {
+                self.hear(on)?;
             }
         }
         self.splitter.forget();
+        Ok(())
+    }
+
+    /// Transcribes the pieces that wait.
+    fn hear(&mut self, on: &mut dyn FnMut(Progress<'_>)) -> Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let (start, mut timing) = (Instant::now(), Timing::default());
+        let pieces: Vec<&[f32]> = self
+            .waiting
+            .iter()
+            .map(|(_, samples)| samples.as_slice())
+            .collect();
+        let heard = self.model.write_down(&pieces, &mut timing)?;
+        timing.decode = start.elapsed().saturating_sub(timing.prepare + timing.run);
+        self.timing += timing;
+        for ((span, _), heard) in self.waiting.drain(..).zip(heard) {
+            if let Some(language) = heard.language {
+                self.heard_language = language;
+            }
+            let from = span.start as f64 / f64::from(SAMPLE_RATE_HZ);
+            for mut segment in heard.segments {
+                segment.shift(from);
+                on(Progress::Segment(&segment));
+            }
+        }
         Ok(())
     }
 }
