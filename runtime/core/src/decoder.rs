@@ -26,7 +26,7 @@ use crate::error::{Error, Result, internal};
 use crate::session::Session;
 use cache::{Cache, Past};
 
-pub(crate) use rules::{Rules, argmax};
+pub(crate) use rules::Rules;
 
 /// A graph, ready to go on with a prompt.
 pub(crate) struct Decoder {

@@ -56,7 +56,7 @@ pub(super) fn input(source: &Source, max_piece_s: f32) -> Result<AudioInput, Err
 }
 
 /// `Wav2Vec2CTCTokenizer`: `vocab.json` with `added_tokens.json`, and the names of its special tokens
-/// in `tokenizer_config.json`. `None` where there is no `vocab.json`.
+/// in `tokenizer_config.json`. `None` where there is no `vocab.json`. A frame is `frame_samples` long.
 ///
 /// # Errors
 /// [`Error::SideFile`] when the vocabulary is not that of a head of `classes`.
@@ -64,6 +64,7 @@ pub(super) fn vocabulary(
     source: &Source,
     classes: usize,
     pad_id: u32,
+    frame_samples: u32,
 ) -> Result<Option<(TranscribeSpec, BundleFile)>, Error> {
     let Some(vocabulary) = source.json(VOCABULARY)? else {
         return Ok(None);
@@ -110,6 +111,7 @@ pub(super) fn vocabulary(
         tokens: TOKENS.into(),
         blank_id,
         word_delimiter_id: ids.get(special.word_delimiter.as_str()).copied(),
+        frame_samples: Some(frame_samples),
         language: String::new(),
     };
     Ok(Some((spec, file)))

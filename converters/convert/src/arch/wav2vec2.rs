@@ -112,7 +112,7 @@ fn build(family: &'static str, source: &Source, options: &Options) -> Result<Bui
     if head != Head::Ctc || asked == Some(Task::Tensors) {
         return Ok(built);
     }
-    match speech::vocabulary(source, classes, config.pad_id)? {
+    match speech::vocabulary(source, classes, config.pad_id, config.frame_samples()?)? {
         Some((spec, file)) => {
             built.task = Task::Transcribe;
             built.input = Input::Audio(speech::input(source, speech::PIECE_S)?);

@@ -112,8 +112,10 @@ fn rows(log_probs: &[f32], classes: usize) -> Option<std::slice::ChunksExact<'_,
 }
 
 fn bounded(log_prob: f32) -> f32 {
-    // NaN is the floor: `max` answers the other one.
-    log_prob.max(FLOOR).min(0.0)
+    match log_prob.is_nan() {
+        true => FLOOR,
+        false => log_prob.clamp(FLOOR, 0.0),
+    }
 }
 
 /// `ln(e^a + e^b)`.
