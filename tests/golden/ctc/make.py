@@ -1,7 +1,7 @@
 """CTC decoding: pyctcdecode 0.5.0 with kenlm 0.3.0, and the tokenizer of transformers 5.23.
 
-    pip install pyctcdecode==0.5.0 kenlm==0.3.0 transformers==5.23.0
-    python make.py
+    pip install pyctcdecode==0.5.0 kenlm==0.3.0 transformers==5.23.0 torch==2.15.0 soundfile
+    TORCHAUDIO=torchaudio python make.py   # the folder of an unpacked torchaudio 2.11
 
 Writes model.arpa (random numbers over real words) and cases.json:
   grams   log10 probabilities of words, one by one, as KenLM scores them
@@ -10,10 +10,15 @@ Writes model.arpa (random numbers over real words) and cases.json:
           first path it met, not of the likeliest, and are not compared.
           Those called `exact` are short enough to keep every prefix; the others keep 1,000 within 25
           nats, and tokens above −5 as by default.
+and sound.json: the model of ../sound/wav2vec2 on ../sound/noise.wav. `words` are those of the likeliest path
+with start and end in seconds, as transformers documents it (word offset · inputs_to_logits_ratio / sampling
+rate); `deepspeech` is what torchaudio's model in deepspeech/ answers.
+
 One thing is mended: behind a space at the end pyctcdecode asks the language model about an empty word,
 which is unknown and costs 23 nats; `Model` asks about the end alone.
 """
 
+import importlib.util
 import json
 import logging
 import os
@@ -22,8 +27,10 @@ import tempfile
 
 import kenlm
 import numpy as np
+import soundfile
+import torch
 from pyctcdecode import Alphabet, BeamSearchDecoderCTC, LanguageModel, build_ctcdecoder
-from transformers import Wav2Vec2CTCTokenizer
+from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2ForCTC, Wav2Vec2Processor, WhisperFeatureExtractor
 
 logging.disable(logging.WARNING)
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -139,6 +146,45 @@ def greedy(rng, nprng):
     return cases
 
 
+def sound():
+    folder = os.path.join(HERE, "../sound/wav2vec2")
+    processor = Wav2Vec2Processor.from_pretrained(folder)
+    model = Wav2Vec2ForCTC.from_pretrained(folder).eval()
+    samples, rate = soundfile.read(os.path.join(HERE, "../sound/noise.wav"), dtype="float32")
+    with torch.inference_mode():
+        logits = model(**processor(samples, sampling_rate=rate, return_tensors="pt")).logits[0]
+    found = processor.tokenizer.decode(logits.argmax(-1), output_word_offsets=True)
+    seconds = model.config.inputs_to_logits_ratio / rate
+    words = [[w["word"], float(w["start_offset"] * seconds), float(w["end_offset"] * seconds)] for w in found.word_offsets]
+    return {"words": words, "deepspeech": deepspeech(samples)}
+
+
+def deepspeech(samples):
+    """Random weights; torchaudio says nothing of its features, so they are Whisper's with other sizes."""
+    file = os.path.join(os.environ["TORCHAUDIO"], "models", "deepspeech.py")
+    spec = importlib.util.spec_from_file_location("deepspeech", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    torch.manual_seed(3)
+    labels = ["a", "b", "c", "<blank>", "d", "|", "e", "f"]
+    model = module.DeepSpeech(20, n_hidden=16, n_class=len(labels)).eval()
+    folder = os.path.join(HERE, "deepspeech")
+    os.makedirs(folder, exist_ok=True)
+    with torch.inference_mode():
+        for name, parameter in model.named_parameters():
+            if "weight_hh" not in name:
+                parameter.mul_(4.0)
+        torch.save(model.state_dict(), os.path.join(folder, "model.pt"))
+        with open(os.path.join(folder, "labels.txt"), "w") as file:
+            file.write("\n".join(labels) + "\n")
+        extractor = WhisperFeatureExtractor(feature_size=20, hop_length=320, n_fft=512)
+        features = extractor(samples, sampling_rate=16_000, padding=False, truncation=False, return_tensors="pt")
+        features = features.input_features.transpose(1, 2)[:, None]
+        ids = model(features)[0].argmax(-1).tolist()
+    runs = [labels[id] for at, id in enumerate(ids) if at == 0 or ids[at - 1] != id]
+    return " ".join("".join(runs).replace("<blank>", "").replace("|", " ").split())
+
+
 def main():
     rng, nprng = random.Random(6), np.random.default_rng(6)
     arpa(rng)
@@ -151,6 +197,9 @@ def main():
     }
     with open(os.path.join(HERE, "cases.json"), "w") as file:
         json.dump(out, file, separators=(",", ":"))
+        file.write("\n")
+    with open(os.path.join(HERE, "sound.json"), "w") as file:
+        json.dump(sound(), file, indent=1)
         file.write("\n")
 
 
