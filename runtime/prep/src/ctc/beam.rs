@@ -70,6 +70,7 @@ pub struct Beams {
     beams: Vec<Beam>,
     candidates: Vec<Candidate>,
     tokens: Vec<(u32, f64)>,
+    order: Vec<(f64, u32)>,
 }
 
 /// A prefix that is kept, with the log probabilities of its paths.
@@ -116,6 +117,7 @@ impl Beams {
             beams: Vec::new(),
             candidates: Vec::new(),
             tokens: Vec::new(),
+            order: Vec::new(),
         }
     }
 
@@ -279,10 +281,18 @@ impl Beams {
         self.candidates.retain(|c| c.score >= least);
         let width = self.search.width.max(1);
         if self.candidates.len() > width {
-            // Equal ones in the order they came about in.
-            let order = |a: &Candidate, b: &Candidate| b.score.total_cmp(&a.score);
-            self.candidates.sort_by(order);
-            self.candidates.truncate(width);
+            // Of equal ones those that came about first.
+            self.order.clear();
+            self.order
+                .extend((0..).zip(&self.candidates).map(|(at, c)| (c.score, at)));
+            let order = |a: &(f64, u32), b: &(f64, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+            let (_, last, _) = self.order.select_nth_unstable_by(width - 1, order);
+            let last = *last;
+            let mut at = 0;
+            self.candidates.retain(|candidate| {
+                at += 1;
+                order(&(candidate.score, at - 1), &last).is_le()
+            });
         }
         self.beams.clear();
         for candidate in &self.candidates {
