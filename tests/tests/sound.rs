@@ -12,11 +12,11 @@ use bevel_tests::{arg, bevel, bevel_json, needs, root, shared, success};
 use safetensors::SafeTensors;
 
 /// A checkpoint in a folder for the time of a test.
-fn converted(checkpoint: &Path) -> (tempfile::TempDir, PathBuf) {
+fn converted(checkpoint: &Path, more: &[&str]) -> (tempfile::TempDir, PathBuf) {
     let out = tempfile::tempdir().unwrap();
     let bundle = out.path().join("case.bevel");
     let arguments = ["convert", arg(checkpoint), "-o", arg(&bundle)];
-    success(&bevel().args(arguments).output().unwrap());
+    success(&bevel().args(arguments).args(more).output().unwrap());
     (out, bundle)
 }
 
@@ -29,9 +29,87 @@ fn texts_are_those_of_transformers() {
     assert_eq!(expected.len(), 2);
     let sound = golden.join("noise.wav");
     for (family, expected) in expected {
-        let (_out, bundle) = converted(&golden.join(&family));
+        let (_out, bundle) = converted(&golden.join(&family), &[]);
         let answers = bevel_json(&["run", arg(&bundle), arg(&sound), "--json"]);
         assert_eq!(answers[0]["text"], expected, "{family}");
+    }
+}
+
+/// `tests/golden/ctc`: see `make.py` there.
+#[test]
+fn words_and_their_times_are_those_of_transformers() {
+    let golden = root().join("tests/golden");
+    let text = std::fs::read(golden.join("ctc/sound.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let sound = golden.join("sound/noise.wav");
+    let (_out, bundle) = converted(&golden.join("sound/wav2vec2"), &[]);
+    let run = ["run", arg(&bundle), arg(&sound), "--json"];
+
+    let answers = bevel_json(&[&run[..], &["--timestamps", "words"]].concat());
+    let words = answers[0]["segments"][0]["words"].as_array().unwrap();
+    let expected_words = expected["words"].as_array().unwrap();
+    assert_eq!(words.len(), expected_words.len());
+    for (word, expected) in words.iter().zip(expected_words) {
+        assert_eq!(word["text"], expected[0]);
+        for (at, key) in ["start", "end"].into_iter().enumerate() {
+            let (found, expected) = (word[key].as_f64(), expected[at + 1].as_f64());
+            let gap = (found.unwrap() - expected.unwrap()).abs();
+            assert!(gap < 1e-6, "{word} {expected:?}");
+        }
+        let score = word["score"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&score), "{word}");
+    }
+
+    let hot = bevel_json(&[&run[..], &["--hot-word", "salsa", "--hot-word", "Sara"]].concat());
+    let hot = hot[0]["text"].as_str().unwrap();
+    assert!(hot.contains("SALSA") || hot.contains("SARA"), "{hot}");
+    let prompted = bevel().args(run).args(["--prompt", "x"]).output().unwrap();
+    assert_eq!(prompted.status.code(), Some(6));
+}
+
+#[test]
+fn deep_speech_writes_text_where_its_features_are_said() {
+    let golden = root().join("tests/golden");
+    let text = std::fs::read(golden.join("ctc/sound.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let folder = golden.join("ctc/deepspeech");
+    let labels = folder.join("labels.txt");
+    let heard = ["--set", "hop_samples=320", "--set", "window_samples=512"];
+    let (_out, bundle) = converted(&folder, &[&heard[..], &["--labels", arg(&labels)]].concat());
+    let sound = golden.join("sound/noise.wav");
+    let answers = bevel_json(&["run", arg(&bundle), arg(&sound), "--json"]);
+    assert_eq!(answers[0]["text"], expected["deepspeech"]);
+
+    let out = tempfile::tempdir().unwrap();
+    let bundle = out.path().join("case.bevel");
+    let convert = ["convert", arg(&folder), "-o", arg(&bundle)];
+    struct Case {
+        name: &'static str,
+        arguments: Vec<&'static str>,
+        says: &'static str,
+    }
+    let cases = [
+        Case {
+            name: "no features",
+            arguments: vec!["--task", "transcribe"],
+            says: "what the model was trained to hear",
+        },
+        Case {
+            name: "no characters",
+            arguments: heard.to_vec(),
+            says: "needs the characters",
+        },
+        Case {
+            name: "a blank beyond all classes",
+            arguments: [&heard[..], &["--set", "blank_id=8"]].concat(),
+            says: "expected one of 8 classes",
+        },
+    ];
+    for case in cases {
+        let found = bevel().args(convert).args(case.arguments).output().unwrap();
+        let error = String::from_utf8_lossy(&found.stderr).into_owned();
+        assert!(!found.status.success(), "{}", case.name);
+        assert!(error.contains(case.says), "{}: {error}", case.name);
     }
 }
 
@@ -39,7 +117,7 @@ fn texts_are_those_of_transformers() {
 #[test]
 fn wavenet_answers_the_same_sample_by_sample() {
     let folder = needs!(shared("golden")).join("speech/wavenet");
-    let (_out, bundle) = converted(&folder);
+    let (_out, bundle) = converted(&folder, &[]);
     let bundle = Bundle::load(&bundle).unwrap();
     let step = bundle.graph(None, "step").unwrap();
     let mut step = Session::load(step, &Devices::default()).unwrap();

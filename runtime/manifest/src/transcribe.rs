@@ -76,6 +76,9 @@ pub enum TranscribeSpec {
         /// The token that stands for a space, where there is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         word_delimiter_id: Option<u32>,
+        /// Samples from one frame to the next, where it is known: the product of the strides.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        frame_samples: Option<u32>,
         /// Language of the model, ISO 639-1; empty where nobody says.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         language: String,
@@ -133,6 +136,10 @@ impl TranscribeSpec {
                 transcribe_id: None,
                 ..
             } if !languages.is_empty() => invalid("a model of many languages needs transcribe_id"),
+            Self::Ctc {
+                frame_samples: Some(0),
+                ..
+            } => invalid("frame_samples must be above zero"),
             _ => Ok(()),
         }
     }

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audio;
+pub mod ctc;
 pub mod image;
 pub mod score;
 pub mod text;

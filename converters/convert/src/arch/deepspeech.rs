@@ -6,12 +6,15 @@
 //! | in `features` | N×1×T×F | f32 | F values a frame, as the model was trained on |
 //! | out `log_probs` | N×T×C | f32 | log probabilities of characters and the CTC blank |
 //!
-//! All sizes are those of the weights.
+//! All sizes are those of the weights. Neither torchaudio nor a checkpoint says which features these
+//! are; where the caller does, and has the characters, the model writes text.
 
+use bevel_manifest::Task;
 use bevel_onnx::{DType, Dim, Graph};
 
 use super::layers::Net;
 use super::recurrent::{BOTH, Cell, Recurrence};
+use super::speech;
 use crate::arch::{Built, Family, model};
 use crate::source::Source;
 use crate::weights::Weights;
@@ -33,14 +36,18 @@ const NAME: &str = "deepspeech";
 const CLIP: f32 = 20.0;
 
 fn build(source: &Source, options: &Options) -> Result<Built, Error> {
-    super::only_tensors(NAME, options)?;
+    options.task_of(NAME, &[Task::Tensors, Task::Transcribe])?;
     let weights = Weights::new(&source.checkpoint, NAME);
-    let graph = network(&weights)?;
+    let (graph, sizes) = network(&weights)?;
     let unused = weights.finish(|_| false)?;
-    Ok(Built::tensors(model(graph), unused))
+    let built = Built::tensors(model(graph), unused);
+    match speech::of_features(source, options, sizes)? {
+        Some(heard) => Ok(built.transcribes(heard)),
+        None => Ok(built),
+    }
 }
 
-fn network(weights: &Weights<'_>) -> Result<Graph, Error> {
+fn network(weights: &Weights<'_>) -> Result<(Graph, [usize; 2]), Error> {
     let mut net = Net::new(NAME, weights);
     let hidden = net.rows("fc1.fc.weight");
     let classes = net.rows("out.weight");
@@ -71,7 +78,7 @@ fn network(weights: &Weights<'_>) -> Result<Graph, Error> {
     let x = graph.node("LogSoftmax", &[&x], [("axis", 2.into())]);
     let dims = [batch, time, Dim::Fixed(classes)];
     graph.output(&x, "log_probs", DType::F32, dims);
-    Ok(net.graph)
+    Ok((net.graph, [features, classes]))
 }
 
 /// `min(max(W·x + b, 0), 20)`.

@@ -57,7 +57,7 @@ mod yolox;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use bevel_manifest::{Decode, Input, Task};
+use bevel_manifest::{AudioInput, Decode, Input, Task, TranscribeSpec};
 use bevel_onnx::Graph;
 use serde_json::Value;
 
@@ -92,6 +92,18 @@ impl Built {
             unused: unused.0,
             notes: Vec::new(),
         }
+    }
+
+    /// The same, but it hears sound and writes text.
+    fn transcribes(
+        mut self,
+        (input, spec, tokens): (AudioInput, TranscribeSpec, BundleFile),
+    ) -> Self {
+        self.task = Task::Transcribe;
+        self.input = Input::Audio(input);
+        self.decode = Decode::Transcribe(spec);
+        self.files.push(tokens);
+        self
     }
 }
 

@@ -1,14 +1,15 @@
 //! What speech models that hear samples keep in side files: the front end, and the characters of CTC.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use bevel_manifest::{AudioInput, TranscribeSpec};
+use bevel_manifest::{AudioInput, MelSpec, Task, TranscribeSpec};
 use serde_json::Value;
 
-use crate::Error;
 use crate::arch::BundleFile;
 use crate::labels;
 use crate::source::Source;
+use crate::{Error, Options};
 
 const FRONT_END: &str = "preprocessor_config.json";
 const VOCABULARY: &str = "vocab.json";
@@ -56,7 +57,7 @@ pub(super) fn input(source: &Source, max_piece_s: f32) -> Result<AudioInput, Err
 }
 
 /// `Wav2Vec2CTCTokenizer`: `vocab.json` with `added_tokens.json`, and the names of its special tokens
-/// in `tokenizer_config.json`. `None` where there is no `vocab.json`.
+/// in `tokenizer_config.json`. `None` where there is no `vocab.json`. A frame is `frame_samples` long.
 ///
 /// # Errors
 /// [`Error::SideFile`] when the vocabulary is not that of a head of `classes`.
@@ -64,6 +65,7 @@ pub(super) fn vocabulary(
     source: &Source,
     classes: usize,
     pad_id: u32,
+    frame_samples: u32,
 ) -> Result<Option<(TranscribeSpec, BundleFile)>, Error> {
     let Some(vocabulary) = source.json(VOCABULARY)? else {
         return Ok(None);
@@ -110,9 +112,112 @@ pub(super) fn vocabulary(
         tokens: TOKENS.into(),
         blank_id,
         word_delimiter_id: ids.get(special.word_delimiter.as_str()).copied(),
+        frame_samples: Some(frame_samples),
         language: String::new(),
     };
     Ok(Some((spec, file)))
+}
+
+/// What makes a model of features write text, where it is said: a log-mel spectrogram of `bins` with
+/// `--set hop_samples` and `--set window_samples`, and the characters of a head of `classes` by `--labels`
+/// or `vocab.json`.
+///
+/// # Errors
+/// [`Error::Request`] when only a part is said; those of [`vocabulary`].
+pub(super) fn of_features(
+    source: &Source,
+    options: &Options,
+    [bins, classes]: [usize; 2],
+) -> Result<Option<(AudioInput, TranscribeSpec, BundleFile)>, Error> {
+    let [hop, window] = ["hop_samples", "window_samples"].map(|key| source.set.size(key));
+    let (hop, window) = (hop?, window?);
+    let blank = blank_id(source, classes)?;
+    match options.wanted_task() {
+        Some(Task::Tensors) => return Ok(None),
+        None if hop.is_none() && window.is_none() => return Ok(None),
+        _ => {}
+    }
+    let needs = |what: &str| Error::Request(format!("task `transcribe` needs {what}"));
+    let (Some(hop), Some(window)) = (hop, window) else {
+        return Err(needs(
+            "what the model was trained to hear: --set hop_samples=N and --set window_samples=N of a \
+             log-mel spectrogram",
+        ));
+    };
+    let input = AudioInput {
+        sample_rate_hz: 16_000,
+        max_piece_s: PIECE_S,
+        normalize: false,
+        mel: Some(MelSpec {
+            window_samples: window as u32,
+            hop_samples: hop as u32,
+            bins: bins as u32,
+            frames: None,
+        }),
+        vad: None,
+    };
+    let characters = match &options.labels {
+        Some(path) => Some(of_labels(path, classes, blank, hop as u32)?),
+        None => vocabulary(source, classes, blank.unwrap_or(0), hop as u32)?,
+    };
+    let (spec, file) = characters.ok_or_else(|| {
+        needs("the characters: --labels FILE, one a line, or vocab.json beside it")
+    })?;
+    Ok(Some((input, spec, file)))
+}
+
+/// `--set blank_id`.
+fn blank_id(source: &Source, classes: usize) -> Result<Option<u32>, Error> {
+    let Some(text) = source.set.text("blank_id") else {
+        return Ok(None);
+    };
+    match text.parse::<u32>() {
+        Ok(id) if (id as usize) < classes => Ok(Some(id)),
+        _ => Err(Error::Request(format!(
+            "--set blank_id={text}: expected one of {classes} classes, 0 the first"
+        ))),
+    }
+}
+
+/// Characters one a line, in the order of the logits; `|` or a space stands between words.
+fn of_labels(
+    path: &Path,
+    classes: usize,
+    blank: Option<u32>,
+    frame_samples: u32,
+) -> Result<(TranscribeSpec, BundleFile), Error> {
+    let wrong = |what: String| Error::SideFile {
+        path: path.into(),
+        what,
+    };
+    let text = std::fs::read_to_string(path).map_err(|e| Error::read(path, e))?;
+    let tokens: Vec<String> = text.lines().map(str::to_owned).collect();
+    if tokens.len() != classes {
+        let count = tokens.len();
+        let what =
+            format!("{count} characters, but the head has {classes} classes; write one a line");
+        return Err(wrong(what));
+    }
+    let find = |names: &[&str]| {
+        let at = tokens
+            .iter()
+            .position(|token| names.contains(&token.as_str()));
+        at.map(|at| at as u32)
+    };
+    let blank = blank.or_else(|| find(&["<blank>", "<pad>"]));
+    let spec = TranscribeSpec::Ctc {
+        tokens: TOKENS.into(),
+        blank_id: blank.ok_or_else(|| {
+            wrong(
+                "no line is `<blank>`; say which class is the CTC blank with --set blank_id=N"
+                    .into(),
+            )
+        })?,
+        word_delimiter_id: find(&["|", " "]),
+        frame_samples: Some(frame_samples),
+        language: String::new(),
+    };
+    Ok((spec, labels::from_names(&tokens, TOKENS)?))
 }
 
 pub(super) fn vocabulary_missing(source: &Source) -> Error {

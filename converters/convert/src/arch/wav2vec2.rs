@@ -16,7 +16,7 @@
 mod config;
 mod encoder;
 
-use bevel_manifest::{Decode, Input, Task};
+use bevel_manifest::Task;
 use bevel_onnx::{DType, Dim};
 
 use super::layers::Net;
@@ -112,12 +112,10 @@ fn build(family: &'static str, source: &Source, options: &Options) -> Result<Bui
     if head != Head::Ctc || asked == Some(Task::Tensors) {
         return Ok(built);
     }
-    match speech::vocabulary(source, classes, config.pad_id)? {
+    match speech::vocabulary(source, classes, config.pad_id, config.frame_samples()?)? {
         Some((spec, file)) => {
-            built.task = Task::Transcribe;
-            built.input = Input::Audio(speech::input(source, speech::PIECE_S)?);
-            built.decode = Decode::Transcribe(spec);
-            built.files.push(file);
+            let input = speech::input(source, speech::PIECE_S)?;
+            built = built.transcribes((input, spec, file));
         }
         None if asked == Some(Task::Transcribe) => {
             return Err(speech::vocabulary_missing(source));

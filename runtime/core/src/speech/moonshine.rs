@@ -7,12 +7,12 @@ use bevel_manifest::TranscribeSpec;
 
 use crate::bundle::Bundle;
 use crate::decoder::Rules;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pipeline::{Options, Timing};
-use crate::speech::SAMPLE_RATE_HZ;
 use crate::speech::model::{Heard, Later, Model, unknown};
 use crate::speech::seq2seq::Seq2Seq;
 use crate::speech::tokens::Tokens;
+use crate::speech::{SAMPLE_RATE_HZ, SpeechOptions, Timestamps};
 
 /// Below this the encoder has no frame left after its convolutions.
 const MIN_SAMPLES: usize = 895;
@@ -47,6 +47,7 @@ impl Moonshine {
         else {
             return Err(unknown());
         };
+        follows(&options.speech)?;
         let graphs = Seq2Seq::load(bundle, options, "Moonshine", "input_values")?;
         Ok(Self {
             tokens: tokens(graphs.decoder().vocabulary())?,
@@ -85,6 +86,40 @@ impl Moonshine {
     }
 }
 
+/// Refuses what Moonshine was not trained for, with what is.
+fn follows(options: &SpeechOptions) -> Result<()> {
+    let asked = [
+        (
+            options.translate,
+            "translates nothing; a Whisper model of many languages does",
+        ),
+        (
+            options.prompt.is_some(),
+            "takes no prompt; a Whisper model does",
+        ),
+        (
+            !options.hot_words.is_empty(),
+            "takes no hot words; CTC and Whisper models do",
+        ),
+        (
+            options.language_model.is_some(),
+            "asks no language model; CTC models do",
+        ),
+        (
+            options.beams.is_some_and(|beams| beams != 1),
+            "takes the likeliest token at each step; leave out beams, or take a CTC or Whisper model",
+        ),
+        (
+            options.timestamps == Timestamps::Words,
+            "knows no times of words; CTC and Whisper models do",
+        ),
+    ];
+    match asked.iter().find(|(asked, _)| *asked) {
+        Some((_, what)) => Err(Error::Unsupported(format!("Moonshine {what}"))),
+        None => Ok(()),
+    }
+}
+
 impl Model for Moonshine {
     fn write_down(&mut self, pieces: &[&[f32]], timing: &mut Timing) -> Result<Vec<Heard>> {
         let piece = |samples: &&[f32]| {
@@ -92,5 +127,75 @@ impl Model for Moonshine {
             Ok(Heard::whole(self.tokens.text(&ids)?, samples))
         };
         pieces.iter().map(piece).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_it_cannot_follow_are_refused() {
+        struct Case {
+            name: &'static str,
+            change: fn(&mut SpeechOptions),
+            says: Option<&'static str>,
+        }
+        let cases = [
+            Case {
+                name: "nothing",
+                change: |_| {},
+                says: None,
+            },
+            Case {
+                name: "one beam, segments",
+                change: |o| {
+                    o.beams = Some(1);
+                    o.timestamps = Timestamps::Segments;
+                },
+                says: None,
+            },
+            Case {
+                name: "beams",
+                change: |o| o.beams = Some(5),
+                says: Some("leave out beams"),
+            },
+            Case {
+                name: "hot words",
+                change: |o| o.hot_words.push("Bevel".into()),
+                says: Some("no hot words"),
+            },
+            Case {
+                name: "a prompt",
+                change: |o| o.prompt = Some("Bevel".into()),
+                says: Some("no prompt"),
+            },
+            Case {
+                name: "translation",
+                change: |o| o.translate = true,
+                says: Some("translates nothing"),
+            },
+            Case {
+                name: "a language model",
+                change: |o| o.language_model = Some("x.arpa".into()),
+                says: Some("no language model"),
+            },
+            Case {
+                name: "words",
+                change: |o| o.timestamps = Timestamps::Words,
+                says: Some("no times of words"),
+            },
+        ];
+        for case in cases {
+            let mut options = SpeechOptions::default();
+            (case.change)(&mut options);
+            match (follows(&options), case.says) {
+                (Ok(()), None) => {}
+                (Err(Error::Unsupported(what)), Some(says)) => {
+                    assert!(what.contains(says), "{}: {what}", case.name);
+                }
+                (found, _) => panic!("{}: {found:?}", case.name),
+            }
+        }
     }
 }

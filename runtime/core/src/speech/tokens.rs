@@ -1,7 +1,7 @@
 //! Token ids to text.
 
 mod bin;
-mod characters;
+pub(super) mod characters;
 
 use std::path::Path;
 

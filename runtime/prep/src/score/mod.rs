@@ -34,6 +34,15 @@ pub fn softmax(logits: &mut [f32]) {
     logits.iter_mut().for_each(|v| *v /= sum);
 }
 
+/// Makes logits the natural logarithms of scores that sum to 1, in place. A row that is not finite stays
+/// without meaning, but no panic comes of it.
+pub fn log_softmax(logits: &mut [f32]) {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = logits.iter().map(|v| (*v - max).exp()).sum();
+    let log_sum = sum.ln();
+    logits.iter_mut().for_each(|v| *v = *v - max - log_sum);
+}
+
 /// `1 / (1 + e^-x)`.
 pub fn sigmoid(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
@@ -68,6 +77,20 @@ mod tests {
         let mut scores = [1000.0, 1000.0];
         softmax(&mut scores);
         assert_eq!(scores, [0.5, 0.5]);
+    }
+
+    #[test]
+    fn log_softmax_is_the_logarithm_of_softmax() {
+        let mut logs = [1000.0, 999.0, 0.0];
+        log_softmax(&mut logs);
+        let mut scores = [1000.0, 999.0, 0.0];
+        softmax(&mut scores);
+        assert!((logs[2] + 1000.31326).abs() < 1e-3, "{}", logs[2]);
+        assert!(
+            logs.iter()
+                .zip(scores)
+                .all(|(l, s)| (l.exp() - s).abs() < 1e-5)
+        );
     }
 
     #[test]

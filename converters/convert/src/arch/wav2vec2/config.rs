@@ -116,6 +116,18 @@ impl<'a> Config<'a> {
     }
 }
 
+impl Config<'_> {
+    /// Samples from one frame to the next.
+    pub fn frame_samples(&self) -> Result<u32, Error> {
+        let strides = self.convs.iter().map(|layer| layer.stride);
+        let product = strides.fold(1, usize::saturating_mul);
+        u32::try_from(product).map_err(|_| {
+            let what = format!("the product of conv_stride is {product}, expected 32 bits");
+            self.settings.wrong(what)
+        })
+    }
+}
+
 fn convs(settings: &Settings<'_>) -> Result<Vec<Layer>, Error> {
     let outputs = settings.sizes("conv_dim", &[512; 7])?;
     let kernels = settings.sizes("conv_kernel", &[10, 3, 3, 3, 3, 2, 2])?;

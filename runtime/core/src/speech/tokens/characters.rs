@@ -18,7 +18,7 @@ impl Characters {
     ///
     /// # Errors
     /// [`Error::ModelFile`] when it cannot be read, [`Error::Model`] when it is too large.
-    pub(super) fn load(path: &Path, word_delimiter_id: Option<u32>) -> Result<Self> {
+    pub(in crate::speech) fn load(path: &Path, word_delimiter_id: Option<u32>) -> Result<Self> {
         let unreadable = |source| Error::ModelFile {
             path: path.to_path_buf(),
             source,
@@ -39,14 +39,28 @@ impl Characters {
         self.tokens.len()
     }
 
-    /// The tokens one behind the other, without space around them.
-    pub(super) fn text(&self, ids: &[u32]) -> String {
-        let token = |id: &u32| match self.tokens.get(*id as usize) {
-            _ if self.word_delimiter_id == Some(*id) => " ",
-            Some(token) => token,
-            None => "",
-        };
-        let text: String = ids.iter().map(token).collect();
+    /// The token that stands for a space.
+    pub(in crate::speech) fn word_delimiter_id(&self) -> Option<u32> {
+        self.word_delimiter_id
+    }
+
+    /// All tokens, in the order of the logits.
+    pub(in crate::speech) fn tokens(&self) -> &[String] {
+        &self.tokens
+    }
+
+    /// The tokens one behind the other, without space around them; words are one space apart.
+    pub(in crate::speech) fn text(&self, ids: &[u32]) -> String {
+        let mut text = String::new();
+        for id in ids {
+            let delimiter = self.word_delimiter_id == Some(*id);
+            match self.tokens.get(*id as usize) {
+                _ if delimiter && text.ends_with(' ') => {}
+                _ if delimiter => text.push(' '),
+                Some(token) => text.push_str(token),
+                None => {}
+            }
+        }
         text.trim().to_string()
     }
 }
@@ -63,6 +77,7 @@ mod tests {
         let tokens = Characters::load(&path, Some(1)).unwrap();
         assert_eq!(tokens.len(), 4);
         assert_eq!(tokens.text(&[1, 2, 3, 1, 2, 1]), "abé a");
+        assert_eq!(tokens.text(&[2, 1, 1, 2]), "a a");
         assert_eq!(tokens.text(&[]), "");
         let none = Characters::load(&path, None).unwrap();
         assert_eq!(none.text(&[2, 1, 2, 9]), "a|a");
