@@ -1,15 +1,17 @@
 //! Token ids to text.
 
 mod bin;
+mod bytes;
 pub(super) mod characters;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bevel_manifest::TranscribeSpec;
 use tokenizers::Tokenizer;
 
 use crate::error::{Error, Result};
 use crate::speech::tokens::bin::BinTokenizer;
+use crate::speech::tokens::bytes::ByteTokenizer;
 use crate::speech::tokens::characters::Characters;
 use crate::text::load_tokenizer;
 
@@ -17,7 +19,9 @@ use crate::text::load_tokenizer;
 pub(super) enum Tokens {
     /// Moonshine's `tokenizer.bin`.
     Bin(BinTokenizer),
-    /// `tokenizer.json` of Hugging Face tokenizers.
+    /// `tokenizer.json` of a byte-level BPE, and where it lies for texts that are to be encoded.
+    Bytes(ByteTokenizer, PathBuf),
+    /// Any other `tokenizer.json` of Hugging Face tokenizers.
     Json(Box<Tokenizer>),
     /// The vocabulary of a CTC model.
     Characters(Characters),
@@ -35,9 +39,12 @@ impl Tokens {
         {
             return Characters::load(path, *word_delimiter_id).map(Self::Characters);
         }
-        match path.extension().is_some_and(|e| e == "json") {
-            true => Ok(Self::Json(Box::new(load_tokenizer(path)?))),
-            false => BinTokenizer::load(path).map(Self::Bin),
+        if path.extension().is_none_or(|e| e != "json") {
+            return BinTokenizer::load(path).map(Self::Bin);
+        }
+        match ByteTokenizer::load(path)? {
+            Some(tokenizer) => Ok(Self::Bytes(tokenizer, path.to_path_buf())),
+            None => Ok(Self::Json(Box::new(load_tokenizer(path)?))),
         }
     }
 
@@ -50,6 +57,7 @@ impl Tokens {
             Self::Bin(tokenizer) => (tokenizer.len(), tokenizer.len() == vocabulary),
             Self::Characters(tokens) => (tokens.len(), tokens.len() == vocabulary),
             // Whisper's files leave out the tokens of times, and vocabularies are rounded up.
+            Self::Bytes(tokenizer, _) => (tokenizer.len(), tokenizer.len() <= vocabulary),
             Self::Json(tokenizer) => {
                 let len = tokenizer.get_vocab_size(true);
                 (len, len <= vocabulary)
@@ -72,11 +80,7 @@ impl Tokens {
         match self {
             Self::Bin(tokenizer) => Ok(tokenizer.text(ids)),
             Self::Characters(tokens) => Ok(tokens.text(ids)),
-            Self::Json(tokenizer) => {
-                let text = tokenizer.decode(ids, true);
-                let text = text.map_err(|e| Error::Internal(format!("no text of tokens: {e}")))?;
-                Ok(text.trim().to_string())
-            }
+            Self::Bytes(..) | Self::Json(_) => Ok(self.raw(ids)?.trim().to_string()),
         }
     }
 
@@ -86,11 +90,12 @@ impl Tokens {
     /// As [`text`](Self::text).
     pub(super) fn raw(&self, ids: &[u32]) -> Result<String> {
         match self {
+            Self::Bytes(tokenizer, _) => Ok(tokenizer.raw(ids)),
             Self::Json(tokenizer) => {
                 let text = tokenizer.decode(ids, true);
                 text.map_err(|e| Error::Internal(format!("no text of tokens: {e}")))
             }
-            _ => self.text(ids),
+            Self::Bin(_) | Self::Characters(_) => self.text(ids),
         }
     }
 
@@ -100,13 +105,35 @@ impl Tokens {
     /// [`Error::Unsupported`] when this tokenizer only reads tokens, [`Error::Input`] when it refuses the
     /// text.
     pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let Self::Json(tokenizer) = self else {
-            let what = "this model takes neither prompt nor hot words";
-            return Err(Error::Unsupported(what.into()));
+        let whole;
+        let tokenizer = match self {
+            Self::Json(tokenizer) => tokenizer.as_ref(),
+            Self::Bytes(_, path) => {
+                whole = load_tokenizer(path)?;
+                &whole
+            }
+            Self::Bin(_) | Self::Characters(_) => {
+                let what = "this model takes neither prompt nor hot words";
+                return Err(Error::Unsupported(what.into()));
+            }
         };
         let encoding = tokenizer.encode_fast(text, false);
         let encoding =
             encoding.map_err(|e| Error::Input(format!("the tokenizer refused the prompt: {e}")))?;
         Ok(encoding.get_ids().to_vec())
     }
+}
+
+/// The content of a tokenizer's file of at most so many bytes.
+fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
+    let unreadable = |source| Error::ModelFile {
+        path: path.to_path_buf(),
+        source,
+    };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > max_bytes {
+        let what = format!("{size} bytes, a tokenizer has at most {max_bytes}");
+        return Err(Error::model(path, what));
+    }
+    std::fs::read(path).map_err(unreadable)
 }

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use super::read;
 use crate::error::{Error, Result};
 
 /// The most bytes a tokenizer file may have; Moonshine's has 250 kB.
@@ -23,16 +24,7 @@ impl BinTokenizer {
     /// # Errors
     /// [`Error::ModelFile`] when it cannot be read, [`Error::Model`] when it is not such a file.
     pub(super) fn load(path: &Path) -> Result<Self> {
-        let unreadable = |source| Error::ModelFile {
-            path: path.to_path_buf(),
-            source,
-        };
-        let size = std::fs::metadata(path).map_err(unreadable)?.len();
-        if size > MAX_BYTES {
-            let what = format!("{size} bytes, a tokenizer has at most {MAX_BYTES}");
-            return Err(Error::model(path, what));
-        }
-        let file = std::fs::read(path).map_err(unreadable)?;
+        let file = read(path, MAX_BYTES)?;
         Self::parse(&file).map_err(|what| Error::model(path, what))
     }
 

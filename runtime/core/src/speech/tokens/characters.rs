@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use super::read;
 use crate::error::{Error, Result};
 
 /// The most bytes a vocabulary may have; the largest known, of Chinese characters, have 100 kB.
@@ -19,16 +20,8 @@ impl Characters {
     /// # Errors
     /// [`Error::ModelFile`] when it cannot be read, [`Error::Model`] when it is too large.
     pub(in crate::speech) fn load(path: &Path, word_delimiter_id: Option<u32>) -> Result<Self> {
-        let unreadable = |source| Error::ModelFile {
-            path: path.to_path_buf(),
-            source,
-        };
-        let size = std::fs::metadata(path).map_err(unreadable)?.len();
-        if size > MAX_BYTES {
-            let what = format!("{size} bytes, a vocabulary has at most {MAX_BYTES}");
-            return Err(Error::model(path, what));
-        }
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let text = String::from_utf8(read(path, MAX_BYTES)?)
+            .map_err(|e| Error::model(path, format!("the vocabulary is not UTF-8: {e}")))?;
         Ok(Self {
             tokens: text.lines().map(str::to_owned).collect(),
             word_delimiter_id,
