@@ -1,12 +1,11 @@
 use std::path::Path;
 use std::time::Instant;
 
-use bevel_manifest::{Decode, Input, Task as TaskName};
+use bevel_manifest::Task as TaskName;
 use bevel_prep::audio::{RateError, Resampler, check_samples};
 
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
-use crate::library::Runtime;
 use crate::pipeline::{Options, Timing};
 use crate::registry::{Answer, AnyPipeline, Sample};
 use crate::speech::model::{self, Model};
@@ -84,23 +83,11 @@ impl Transcribe {
     /// [`Error::Model`] for a bundle of another task, or whose graphs or tokenizer do not fit;
     /// [`Error::Input`] for a language the model does not know; those of [`Session::load`](crate::Session::load).
     pub fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
-        let (Input::Audio(input), Decode::Transcribe(decode)) =
-            (&bundle.manifest().input, &bundle.manifest().decode)
-        else {
-            let what = format!(
-                "a model for `{}`, asked to `{}`",
-                bundle.manifest().task,
-                TaskName::Transcribe
-            );
-            return Err(Error::model(bundle.root(), what));
-        };
-        let language = model::language(decode, options)?;
-        // Started here, so that the environment is set while no thread of ours runs.
-        Runtime::get()?;
+        let opened = model::open(bundle, options)?;
         Ok(Self {
-            model: model::load(bundle, options, input, decode)?,
-            language,
-            splitter: Splitter::load(bundle, input)?,
+            model: opened.model,
+            language: opened.language,
+            splitter: Splitter::load(bundle, opened.input)?,
             timing: Timing::default(),
             block: Vec::new(),
             resampled: Vec::new(),
