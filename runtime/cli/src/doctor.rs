@@ -20,6 +20,8 @@ struct Report {
     memory_mib: Option<u64>,
     onnxruntime: Library,
     providers: Vec<(&'static str, bool)>,
+    /// Devices that record sound, or why there are none.
+    microphones: Result<Vec<String>, String>,
     telemetry: &'static str,
 }
 
@@ -76,6 +78,7 @@ fn look() -> Report {
         physical_cores: cpu::physical_cores(),
         cpu_features: cpu::features(),
         memory_mib: memory_mib(),
+        microphones: microphones(),
         onnxruntime,
         providers,
         telemetry: "off (ORT_DISABLE_TELEMETRY=1 is set before the library is loaded)",
@@ -132,8 +135,33 @@ fn print(report: &Report) {
         rows.push(row("providers", names(&report.providers, true)));
         rows.push(row("  not in library", names(&report.providers, false)));
     }
+    match &report.microphones {
+        Ok(names) => {
+            let mut first = "microphones";
+            for name in names {
+                rows.push(row(first, name.clone()));
+                first = "";
+            }
+        }
+        Err(why) => rows.push(row("microphones", format!("none: {why}"))),
+    }
     rows.push(row("telemetry", report.telemetry.to_string()));
     print!("{}", table(&rows));
+}
+
+#[cfg(feature = "microphone")]
+fn microphones() -> Result<Vec<String>, String> {
+    use crate::listen::microphone;
+    let names: Vec<_> = microphone::inputs().into_iter().map(|(id, _)| id).collect();
+    match names.is_empty() {
+        true => Err(microphone::nothing().to_string()),
+        false => Ok(names),
+    }
+}
+
+#[cfg(not(feature = "microphone"))]
+fn microphones() -> Result<Vec<String>, String> {
+    Err("this build has no feature `microphone`".into())
 }
 
 /// The path without links and `..`, whose file name tells the version.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::thread::Thread;
 
-use rtrb::Producer;
+use rtrb::{Producer, RingBuffer};
 
 use crate::speech::live::shared::Shared;
 
@@ -37,6 +37,23 @@ pub struct LiveInput {
 }
 
 impl LiveInput {
+    /// One that nobody hears, for tests of what records sound: it takes `capacity` samples.
+    pub fn detached(sample_rate_hz: u32, capacity: usize) -> Self {
+        let shared = Arc::new(Shared::default());
+        shared.rate_hz.store(sample_rate_hz, Release);
+        Self {
+            ring: RingBuffer::new(capacity).0,
+            gaps: RingBuffer::new(GAPS).0,
+            shared,
+            worker: std::thread::current(),
+            wake: usize::MAX,
+            quiet: 0,
+            taken: 0,
+            refused: 0,
+            full: false,
+        }
+    }
+
     /// Takes samples, one channel in −1 ..= 1, and answers how many. It never waits and allocates
     /// nothing, so that it may be called where sound is recorded.
     ///

@@ -98,6 +98,7 @@ fn what_is_pushed_is_polled() {
     }
     assert_eq!(texts(&events), ["4 words"]);
     assert_eq!(live.poll_timeout(Duration::from_millis(10)), None);
+    assert_eq!(live.finish(), []);
     // Two streams behind one another, each from 0 s on.
     for _ in 0..2 {
         feed(&mut live, &noise(&[(true, 500), (false, 700), (true, 1_000)]));
