@@ -25,7 +25,9 @@ pub enum Command {
     /// Answer for each input: a file, a directory, '-' or, for text tasks and tensors, literal text.
     Run(RunArgs),
     /// Write down what is said while it is said: of a microphone, a pipe or a file.
+    // Where devices are listed there is no bundle.
     #[cfg(feature = "listen")]
+    #[command(mut_arg("bundle", |bundle| bundle.required(false).default_value("-").hide_default_value(true)))]
     Listen(ListenArgs),
     /// Measure load, first answer, and the stages prepare, run and decode.
     Bench(BenchArgs),
@@ -198,7 +200,7 @@ pub struct RunArgs {
 #[derive(Debug, clap::Args)]
 pub struct ListenArgs {
     #[command(flatten)]
-    pub model: Option<ModelArgs>,
+    pub model: ModelArgs,
     /// A sound file, played as fast as it was spoken, or '-' for samples from standard input; the
     /// microphone when not given.
     #[arg(long, value_name = "FILE|-")]

@@ -20,9 +20,16 @@ struct Report {
     memory_mib: Option<u64>,
     onnxruntime: Library,
     providers: Vec<(&'static str, bool)>,
-    /// Devices that record sound, or why there are none.
-    microphones: Result<Vec<String>, String>,
+    microphones: Microphones,
     telemetry: &'static str,
+}
+
+#[derive(Serialize)]
+struct Microphones {
+    /// As `listen --device-name` takes them.
+    devices: Vec<String>,
+    /// Why there are none.
+    problem: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -135,33 +142,29 @@ fn print(report: &Report) {
         rows.push(row("providers", names(&report.providers, true)));
         rows.push(row("  not in library", names(&report.providers, false)));
     }
-    match &report.microphones {
-        Ok(names) => {
-            let mut first = "microphones";
-            for name in names {
-                rows.push(row(first, name.clone()));
-                first = "";
-            }
-        }
-        Err(why) => rows.push(row("microphones", format!("none: {why}"))),
-    }
+    let microphones = match &report.microphones.problem {
+        Some(problem) => format!("none: {problem}"),
+        None => report.microphones.devices.join("  "),
+    };
+    rows.push(row("microphones", microphones));
     rows.push(row("telemetry", report.telemetry.to_string()));
     print!("{}", table(&rows));
 }
 
 #[cfg(feature = "microphone")]
-fn microphones() -> Result<Vec<String>, String> {
+fn microphones() -> Microphones {
     use crate::listen::microphone;
-    let names: Vec<_> = microphone::inputs().into_iter().map(|(id, _)| id).collect();
-    match names.is_empty() {
-        true => Err(microphone::nothing().to_string()),
-        false => Ok(names),
-    }
+    let devices: Vec<_> = microphone::inputs().into_iter().map(|(id, _)| id).collect();
+    let problem = devices.is_empty().then(|| microphone::nothing().to_string());
+    Microphones { devices, problem }
 }
 
 #[cfg(not(feature = "microphone"))]
-fn microphones() -> Result<Vec<String>, String> {
-    Err("this build has no feature `microphone`".into())
+fn microphones() -> Microphones {
+    Microphones {
+        devices: Vec::new(),
+        problem: Some("this build has no feature `microphone`".into()),
+    }
 }
 
 /// The path without links and `..`, whose file name tells the version.

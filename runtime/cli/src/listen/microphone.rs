@@ -31,6 +31,7 @@ impl Microphone for Card {
 
     fn find(&mut self) -> anyhow::Result<Found> {
         self.found = None;
+        let _quiet = quiet();
         let host = cpal::default_host();
         let device = match &self.name {
             None => host.default_input_device().ok_or_else(nothing)?,
@@ -48,6 +49,7 @@ impl Microphone for Card {
 
     fn start(&mut self, sink: Sink) -> anyhow::Result<cpal::Stream> {
         let (device, config) = self.found.take().ok_or_else(|| anyhow!("no device was found"))?;
+        let _quiet = quiet();
         let (channels, format) = (usize::from(config.channels()), config.sample_format());
         let trouble = sink.clone();
         let mut block = [0.0; BLOCK];
@@ -84,10 +86,22 @@ pub fn list() -> anyhow::Result<()> {
 
 /// Name for `--device-name` and title of the devices that record.
 pub fn inputs() -> Vec<(String, String)> {
+    let _quiet = quiet();
     let devices = cpal::default_host().input_devices();
     let devices = devices.into_iter().flatten();
-    devices.map(|device| (id(&device), title(&device))).collect()
+    let devices = devices.map(|device| (id(&device), title(&device)));
+    // ALSA's way to hear nothing.
+    devices.filter(|(id, _)| id != "null").collect()
 }
+
+/// Keeps what ALSA prints off the terminal; what matters comes as an error, too.
+#[cfg(target_os = "linux")]
+fn quiet() -> impl Sized {
+    alsa::Output::local_error_handler().ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn quiet() -> impl Sized {}
 
 /// Why there is none.
 pub fn nothing() -> anyhow::Error {

@@ -44,9 +44,10 @@ pub fn listen(args: &ListenArgs) -> anyhow::Result<()> {
     if args.list_devices {
         return microphone::list();
     }
-    let Some(model) = &args.model else {
+    let model = &args.model;
+    if model.bundle.as_os_str() == "-" {
         return Err(fail(ErrorKind::Input, "no BUNDLE; see `bevel listen --help`"));
-    };
+    }
     let mut options = LiveOptions::default();
     options.threshold = args.vad;
     let stop = Arc::new(AtomicBool::new(false));
