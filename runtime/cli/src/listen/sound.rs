@@ -108,9 +108,9 @@ impl Sound {
         let width = if self.pcm.float { 4 } else { 2 };
         let frame = width * usize::from(self.pcm.channels);
         let whole = (self.rest + read) / frame * frame;
-        let sample = |bytes: &[u8]| match bytes {
-            &[a, b] => f32::from(i16::from_le_bytes([a, b])) / 32_768.0,
-            &[a, b, c, d] => f32::from_le_bytes([a, b, c, d]),
+        let sample = |bytes: &[u8]| match *bytes {
+            [a, b] => f32::from(i16::from_le_bytes([a, b])) / 32_768.0,
+            [a, b, c, d] => f32::from_le_bytes([a, b, c, d]),
             _ => 0.0,
         };
         for frame in self.bytes[..whole].chunks_exact(frame) {

@@ -43,6 +43,6 @@ mod tests {
     #[test]
     fn times_have_hours_and_milliseconds() {
         assert_eq!(time(0.0), "00:00:00,000");
-        assert_eq!(time(3_723.4567), "01:02:03,457");
+        assert_eq!(time(3_723.456_7), "01:02:03,457");
     }
 }
