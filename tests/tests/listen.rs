@@ -104,7 +104,10 @@ fn an_interrupt_ends_it_with_what_was_said_so_far() {
     let (model, speech) = needs!(model());
     let mut listen = bevel();
     listen.args(["listen", arg(&model), "--input", "-", "--json"]);
-    listen.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    listen
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = listen.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     // In the middle of a sentence, and the pipe stays open.
@@ -135,7 +138,13 @@ fn a_microphone_becomes_text() {
     let stock = needs!(alsa());
     let folder = tempfile::tempdir().unwrap();
     let fifo = folder.path().join("mic.fifo");
-    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    assert!(
+        Command::new("mkfifo")
+            .arg(&fifo)
+            .status()
+            .unwrap()
+            .success()
+    );
     let conf = folder.path().join("asound.conf");
     let text = format!(
         "<{}>\n\

@@ -49,11 +49,13 @@ fn hear(live: &mut Live, samples: &[f32]) -> Vec<Event> {
 }
 
 fn text(events: &[Event]) -> String {
-    let text = |event| match event {
-        &Event::Final { ref segment, .. } => Some(segment.text.as_str()),
-        _ => None,
-    };
-    let texts: Vec<_> = events.iter().filter_map(text).collect();
+    let texts: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Final { segment, .. } => Some(segment.text.as_str()),
+            _ => None,
+        })
+        .collect();
     texts.join(" ")
 }
 
@@ -87,7 +89,10 @@ fn short_clips_are_heard_as_well_as_files_at_any_rate() {
             let text = transcribe.run(&sound, 16_000).unwrap().text;
             whole += word_errors(expected, &normalize_words(&text));
         }
-        assert!(now.total() <= whole.total(), "{rate} Hz: {now:?}, files {whole:?}");
+        assert!(
+            now.total() <= whole.total(),
+            "{rate} Hz: {now:?}, files {whole:?}"
+        );
     }
 }
 

@@ -155,7 +155,9 @@ fn print(report: &Report) {
 fn microphones() -> Microphones {
     use crate::listen::microphone;
     let devices: Vec<_> = microphone::inputs().into_iter().map(|(id, _)| id).collect();
-    let problem = devices.is_empty().then(|| microphone::nothing().to_string());
+    let problem = devices
+        .is_empty()
+        .then(|| microphone::nothing().to_string());
     Microphones { devices, problem }
 }
 

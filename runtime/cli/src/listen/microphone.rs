@@ -37,8 +37,11 @@ impl Microphone for Card {
             None => host.default_input_device().ok_or_else(nothing)?,
             Some(name) => named(&host, name)?,
         };
-        let config = config(&device)
-            .map_err(|e| fail(ErrorKind::Device, format!("{}: {e}", title(&device))))?;
+        let config = config(&device).map_err(|e| match self.name {
+            // The system may name one where there is none.
+            None if inputs().is_empty() => nothing(),
+            _ => fail(ErrorKind::Device, format!("{}: {e}", title(&device))),
+        })?;
         let found = Found {
             name: title(&device),
             sample_rate_hz: config.sample_rate(),
@@ -48,7 +51,10 @@ impl Microphone for Card {
     }
 
     fn start(&mut self, sink: Sink) -> anyhow::Result<cpal::Stream> {
-        let (device, config) = self.found.take().ok_or_else(|| anyhow!("no device was found"))?;
+        let (device, config) = self
+            .found
+            .take()
+            .ok_or_else(|| anyhow!("no device was found"))?;
         let _quiet = quiet();
         let (channels, format) = (usize::from(config.channels()), config.sample_format());
         let trouble = sink.clone();
@@ -56,7 +62,11 @@ impl Microphone for Card {
         let stream = device.build_input_stream_raw(
             config.config(),
             format,
-            move |data, _| mono(data, channels, &mut block, &mut |samples| sink.sound(samples)),
+            move |data, _| {
+                mono(data, channels, &mut block, &mut |samples| {
+                    sink.sound(samples)
+                })
+            },
             move |error| {
                 use cpal::ErrorKind::{DeviceChanged, RealtimeDenied, Xrun};
                 // After these it goes on by itself.
@@ -115,7 +125,10 @@ fn named(host: &cpal::Host, name: &str) -> anyhow::Result<cpal::Device> {
     let wanted = name.to_lowercase();
     let like = |device: &&cpal::Device| title(device).to_lowercase().contains(&wanted);
     let exact = |device: &&cpal::Device| id(device) == name || title(device) == name;
-    let found = devices.iter().find(exact).or_else(|| devices.iter().find(like));
+    let found = devices
+        .iter()
+        .find(exact)
+        .or_else(|| devices.iter().find(like));
     found.cloned().ok_or_else(|| {
         let what = format!("no microphone `{name}`; see `bevel listen --list-devices`");
         fail(ErrorKind::Device, what)
@@ -125,7 +138,8 @@ fn named(host: &cpal::Host, name: &str) -> anyhow::Result<cpal::Device> {
 fn id(device: &cpal::Device) -> String {
     // "alsa:default": the part behind the system is what its other tools call it.
     let id = device.id().map(|id| id.to_string()).unwrap_or_default();
-    id.split_once(':').map_or(id.clone(), |(_, name)| name.to_owned())
+    id.split_once(':')
+        .map_or(id.clone(), |(_, name)| name.to_owned())
 }
 
 fn title(device: &cpal::Device) -> String {
@@ -141,7 +155,13 @@ fn config(device: &cpal::Device) -> Result<SupportedStreamConfig, cpal::Error> {
     let ways = ways.filter_map(|way| way.try_with_sample_rate(WANTED_HZ));
     // Precise formats first; all that are known hold more than speech needs from 16 bits on.
     let coarse = |way: &SupportedStreamConfig| way.sample_format().sample_size() < 2;
-    match ways.min_by_key(|way| (coarse(way), way.channels(), way.sample_format().sample_size())) {
+    match ways.min_by_key(|way| {
+        (
+            coarse(way),
+            way.channels(),
+            way.sample_format().sample_size(),
+        )
+    }) {
         Some(way) => Ok(way),
         None => device.default_input_config(),
     }
@@ -149,7 +169,10 @@ fn config(device: &cpal::Device) -> Result<SupportedStreamConfig, cpal::Error> {
 
 fn is_known(format: SampleFormat) -> bool {
     use SampleFormat::{F32, F64, I8, I16, I24, I32, U8, U16, U24, U32};
-    matches!(format, F32 | F64 | I8 | I16 | I24 | I32 | U8 | U16 | U24 | U32)
+    matches!(
+        format,
+        F32 | F64 | I8 | I16 | I24 | I32 | U8 | U16 | U24 | U32
+    )
 }
 
 /// Makes one channel of what a device gives.
@@ -211,7 +234,12 @@ mod tests {
         let mut found = Vec::new();
         let mut sink = |samples: &[f32]| found.extend_from_slice(samples);
         let mut block = [0.0; 2];
-        mix(&[0.5_f32, -0.5, 1.0, 0.0, 0.25, 0.25], 2, &mut block, &mut sink);
+        mix(
+            &[0.5_f32, -0.5, 1.0, 0.0, 0.25, 0.25],
+            2,
+            &mut block,
+            &mut sink,
+        );
         mix(&[i16::MIN, 0, 16_384], 1, &mut block, &mut sink);
         mix(&[0_u8, 128, 192, 192], 2, &mut block, &mut sink);
         mix(&[32_768_u16, 0], 1, &mut block, &mut sink);

@@ -46,7 +46,10 @@ pub fn listen(args: &ListenArgs) -> anyhow::Result<()> {
     }
     let model = &args.model;
     if model.bundle.as_os_str() == "-" {
-        return Err(fail(ErrorKind::Input, "no BUNDLE; see `bevel listen --help`"));
+        return Err(fail(
+            ErrorKind::Input,
+            "no BUNDLE; see `bevel listen --help`",
+        ));
     }
     let mut options = LiveOptions::default();
     options.threshold = args.vad;
@@ -75,7 +78,9 @@ pub fn listen(args: &ListenArgs) -> anyhow::Result<()> {
         None => microphone_source(args, &mut start)?,
     };
     show.note(&format!("listening to {}; Ctrl-C ends", name(args)));
-    let end = args.seconds.map(|s| Instant::now() + Duration::from_secs_f64(s));
+    let end = args
+        .seconds
+        .map(|s| Instant::now() + Duration::from_secs_f64(s));
     let mut drawn = Instant::now();
     let mut more = true;
     while more && !stop.load(Relaxed) && end.is_none_or(|end| Instant::now() < end) {

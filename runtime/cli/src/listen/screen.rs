@@ -15,7 +15,8 @@ pub struct Screen {
     partial: [String; 2],
     speaks: bool,
     level_db: f32,
-    drawn: bool,
+    /// The last line as it stands there; empty where there is none.
+    drawn: String,
 }
 
 impl Screen {
@@ -25,7 +26,7 @@ impl Screen {
             partial: Default::default(),
             speaks: false,
             level_db: QUIET_DB,
-            drawn: false,
+            drawn: String::new(),
         }
     }
 
@@ -83,7 +84,7 @@ impl Screen {
     }
 
     fn wipe(&mut self) -> anyhow::Result<()> {
-        if std::mem::take(&mut self.drawn) {
+        if !std::mem::take(&mut self.drawn).is_empty() {
             self.terminal.clear_line()?;
         }
         Ok(())
@@ -91,7 +92,6 @@ impl Screen {
 
     /// Draws the last line: one, so that a window that changes its size breaks nothing.
     fn draw(&mut self) -> anyhow::Result<()> {
-        self.wipe()?;
         let full = ((self.level_db - QUIET_DB) / -QUIET_DB * METER as f32).round();
         let full = (full.max(0.0) as usize).min(METER);
         let (bar, rest) = ("█".repeat(full), "·".repeat(METER - full));
@@ -109,8 +109,12 @@ impl Screen {
             style(agreed).color256(250),
             style(going_on).color256(243)
         );
+        if text == self.drawn {
+            return Ok(());
+        }
+        self.wipe()?;
         self.terminal.write_str(&text)?;
-        self.drawn = true;
+        self.drawn = text;
         Ok(self.terminal.flush()?)
     }
 }

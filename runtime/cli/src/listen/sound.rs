@@ -31,7 +31,8 @@ impl FromStr for Pcm {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || "expected s16le or f32le with :RATE:CHANNELS, such as s16le:16000:1".to_owned();
+        let bad =
+            || "expected s16le or f32le with :RATE:CHANNELS, such as s16le:16000:1".to_owned();
         let mut parts = text.split(':');
         let float = match parts.next() {
             Some("s16le") => false,

@@ -32,7 +32,11 @@ impl Microphone for Fake {
 
     fn find(&mut self) -> anyhow::Result<Found> {
         self.0.borrow_mut().tries += 1;
-        let rate = self.0.borrow().rate.ok_or_else(|| anyhow!("nothing there"))?;
+        let rate = self
+            .0
+            .borrow()
+            .rate
+            .ok_or_else(|| anyhow!("nothing there"))?;
         Ok(Found {
             name: "fake".into(),
             sample_rate_hz: rate,
@@ -75,7 +79,10 @@ fn an_unplugged_microphone_is_waited_for() {
     fake.0.borrow_mut().rate = None;
     sink().unwrap().failed("no such device".into());
     let news = look(200, &mut kept).unwrap();
-    assert_eq!(news, "the microphone is gone (no such device); waiting for it");
+    assert_eq!(
+        news,
+        "the microphone is gone (no such device); waiting for it"
+    );
     assert_eq!(fake.0.borrow().streams, 0);
     // Tried less and less often, and told nobody of.
     let tries = fake.0.borrow().tries;
@@ -87,7 +94,9 @@ fn an_unplugged_microphone_is_waited_for() {
 
     // Back, as another device.
     fake.0.borrow_mut().rate = Some(48_000);
-    let news = (60_000..70_000).step_by(100).find_map(|ms| look(ms, &mut kept));
+    let news = (60_000..70_000)
+        .step_by(100)
+        .find_map(|ms| look(ms, &mut kept));
     assert_eq!(news.as_deref(), Some("the microphone is back: fake"));
     sink().unwrap().sound(&[0.0; 480]);
     assert_eq!(look(70_000, &mut kept), None);

@@ -20,7 +20,8 @@ impl Agreement {
         let common = pairs.take_while(|(a, b)| same(a, b)).count();
         let settled = common.min(words.len().saturating_sub(1));
         if settled > self.count {
-            self.agreed.extend(words[self.count..settled].iter().copied());
+            self.agreed
+                .extend(words[self.count..settled].iter().copied());
             self.count = settled;
         }
         let rest = words.get(self.count..).unwrap_or_default().concat();

@@ -80,18 +80,23 @@ fn feed(live: &mut Live, samples: &[f32]) {
 }
 
 fn texts(events: &[Event]) -> Vec<&str> {
-    let text = |event| match event {
-        &Event::Final { ref segment, .. } => Some(segment.text.as_str()),
-        _ => None,
-    };
-    events.iter().filter_map(text).collect()
+    events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Final { segment, .. } => Some(segment.text.as_str()),
+            _ => None,
+        })
+        .collect()
 }
 
 #[test]
 fn what_is_pushed_is_polled() {
     let mut live = live(Duration::ZERO, &LiveOptions::default());
     assert_eq!(live.poll(), None);
-    feed(&mut live, &noise(&[(false, 300), (true, 1_000), (false, 1_000)]));
+    feed(
+        &mut live,
+        &noise(&[(false, 300), (true, 1_000), (false, 1_000)]),
+    );
     let mut events = Vec::new();
     while !matches!(events.last(), Some(Event::Final { .. })) {
         events.extend(live.poll_timeout(Duration::from_secs(10)));
@@ -101,7 +106,10 @@ fn what_is_pushed_is_polled() {
     assert_eq!(live.finish(), []);
     // Two streams behind one another, each from 0 s on.
     for _ in 0..2 {
-        feed(&mut live, &noise(&[(true, 500), (false, 700), (true, 1_000)]));
+        feed(
+            &mut live,
+            &noise(&[(true, 500), (false, 700), (true, 1_000)]),
+        );
         let events = live.finish();
         assert_eq!(texts(&events), ["2 words", "4 words"], "{events:?}");
         assert_eq!(events[0], Event::Started { start: 0.0 });
@@ -114,7 +122,9 @@ fn a_stream_is_flushed_reset_and_changes_its_rate() {
     feed(&mut live, &noise(&[(true, 1_000)]));
     live.flush();
     let flushed = std::iter::from_fn(|| live.poll_timeout(Duration::from_secs(10)));
-    let last = flushed.into_iter().find(|e| matches!(e, Event::Final { .. }));
+    let last = flushed
+        .into_iter()
+        .find(|e| matches!(e, Event::Final { .. }));
     assert!(last.is_some());
     feed(&mut live, &noise(&[(true, 1_000)]));
     live.reset();

@@ -147,7 +147,9 @@ impl Worker {
         let _ = self.ring.pop_partial_slice(&mut self.block);
         self.taken += count as u64;
         self.check();
-        self.shared.level.store(level_db(&self.block).to_bits(), Relaxed);
+        self.shared
+            .level
+            .store(level_db(&self.block).to_bits(), Relaxed);
         self.rate.given += count as u64;
         self.rate.out.clear();
         let pushed = self.rate.resampler.push(&self.block, &mut self.rate.out);

@@ -22,7 +22,16 @@ fn all(
     let sound = noise(runs);
     for samples in sound.chunks(block) {
         engine.push(samples, 0, &mut out);
-        assert!(engine.recent.slice(Span { start: 0, end: u64::MAX }).len() < 5 * 16_000);
+        assert!(
+            engine
+                .recent
+                .slice(Span {
+                    start: 0,
+                    end: u64::MAX
+                })
+                .len()
+                < 5 * 16_000
+        );
     }
     engine.finish(&mut out);
     out
@@ -104,7 +113,13 @@ fn pauses_end_utterances() {
 
 #[test]
 fn blocks_change_no_final_text() {
-    let runs = [(false, 500), (true, 1_300), (false, 700), (true, 900), (false, 300)];
+    let runs = [
+        (false, 500),
+        (true, 1_300),
+        (false, 700),
+        (true, 900),
+        (false, 300),
+    ];
     let finals = |block: usize| -> Vec<_> {
         let events = events(&LiveOptions::default(), &runs, block).into_iter();
         let finals = events.filter_map(|event| match event {
@@ -123,8 +138,18 @@ fn blocks_change_no_final_text() {
 /// Times are those of the sound, with the padding of 200 ms around it.
 #[test]
 fn times_are_those_of_the_stream() {
-    let found = events(&without_partials(), &[(false, 1_024), (true, 1_024), (false, 1_000)], 160);
-    let [Event::Started { start }, Event::Final { segment, latency, .. }] = &found[..] else {
+    let found = events(
+        &without_partials(),
+        &[(false, 1_024), (true, 1_024), (false, 1_000)],
+        160,
+    );
+    let [
+        Event::Started { start },
+        Event::Final {
+            segment, latency, ..
+        },
+    ] = &found[..]
+    else {
         panic!("{found:?}");
     };
     assert!((start - 0.824).abs() < 1e-9, "{start}");
@@ -239,7 +264,13 @@ fn a_model_that_fails_is_told_and_the_stream_goes_on() {
     let late = noise(&[(true, 1_000), (false, 600), (true, 1_000), (false, 600)]);
     // All at once, so that nothing is made in advance and tried again.
     engine.push(&late, 0, &mut out);
-    let [Event::Started { .. }, Event::Error { what, .. }, Event::Empty { .. }, ..] = &out[..] else {
+    let [
+        Event::Started { .. },
+        Event::Error { what, .. },
+        Event::Empty { .. },
+        ..,
+    ] = &out[..]
+    else {
         panic!("{out:?}");
     };
     assert_eq!(*what, Error::Input("a failure".into()).to_string());
