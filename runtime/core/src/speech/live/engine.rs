@@ -151,6 +151,9 @@ impl Engine {
         // The segmenter counts a pause that did not last for speech.
         if let (Some(last), Some(pause)) = (found[before..].last_mut(), pause) {
             last.end = pause.max(last.start);
+            if last.samples() <= self.segmenter.min_speech() {
+                found.pop();
+            }
         }
         for span in found.drain(..) {
             self.close(span, late, out);

@@ -100,6 +100,11 @@ fn pauses_end_utterances() {
             expected: &["S", "4 words"],
         },
         Case {
+            name: "a click before the end of the stream",
+            runs: &[(false, 1_000), (true, 150), (false, 300)],
+            expected: &[],
+        },
+        Case {
             name: "the end of the stream in a pause",
             runs: &[(true, 1_000), (false, 300)],
             expected: &["S", "4 words"],
@@ -174,7 +179,7 @@ fn partial_texts_only_grow_where_they_are_agreed() {
             count += 1;
         }
     }
-    assert!((5..=10).contains(&count), "{count}: {found:?}");
+    assert!((2..=10).contains(&count), "{count}: {found:?}");
     assert!(!before.is_empty());
     assert_eq!(short(&found), ["S", "P", "10 words"]);
 }
