@@ -17,7 +17,8 @@ pub struct LiveOptions {
     /// A pause of this length ends an utterance, 0.1 to 10 s; 0.5 s when not given.
     pub min_silence: Duration,
     /// After so much of a pause the text is made in advance, so that it is there when the utterance
-    /// ends; 0.2 s when not given. With `min_silence` or more it is made only then.
+    /// ends; 0.3 s when not given, because models hear worse with less silence behind speech. With
+    /// `min_silence` or more it is made only then.
     pub advance_after: Duration,
     /// New sound between two partial texts, at least; 0.3 s when not given. `None` for no partial
     /// texts, which spares the work for them.
@@ -32,7 +33,7 @@ impl Default for LiveOptions {
             sample_rate_hz: SAMPLE_RATE_HZ,
             threshold: None,
             min_silence: Duration::from_millis(500),
-            advance_after: Duration::from_millis(200),
+            advance_after: Duration::from_millis(300),
             partial_every: Some(Duration::from_millis(300)),
             buffer: Duration::from_secs(20),
         }
