@@ -10,6 +10,8 @@ BUNDLES := target/bundles
 RELEASE := target/release/bevel
 DEV := target/debug/bevel
 FUZZ := tests/fuzz
+# Written by `setup`: nothing, or what leaves the microphone out where it cannot be built.
+FLAGS = $$(cat target/cargo-flags)
 export ORT_DISABLE_TELEMETRY := 1
 
 help: ## List the targets
@@ -26,15 +28,16 @@ tools: ## Name what is missing, with the command that installs it
 		|| { echo "missing: pip; install it: apt-get install python3-pip" >&2; missing=1; }; \
 	exit $$missing
 
-setup: tools ## Fetch ONNX Runtime and the Rust dependencies
+setup: tools ## Fetch ONNX Runtime, ALSA's headers and the Rust dependencies
 	@scripts/onnxruntime.sh
+	@scripts/alsa.sh >target/cargo-flags
 	@$(CARGO) fetch --locked --quiet || $(CARGO) fetch --locked --offline
 
 $(RELEASE): FORCE | setup
-	@$(CARGO) build --release --locked -p bevel-cli
+	@$(CARGO) build --release --locked -p bevel-cli $(FLAGS)
 
 $(DEV): FORCE | setup
-	@$(CARGO) build --locked --workspace --all-targets
+	@$(CARGO) build --locked --workspace --all-targets $(FLAGS)
 
 FORCE:
 
@@ -56,16 +59,17 @@ test: $(DEV) ## Set up and pass the tests
 	@command -v cargo-nextest >/dev/null || $(CARGO) install --locked cargo-nextest
 	@$(DEV) $(PULL) || [ -z "$${BEVEL_REQUIRE:-}" ]
 	@$(call CONVERT,$(DEV)) >/dev/null || [ -z "$${BEVEL_REQUIRE:-}" ]
-	@$(CARGO) test --locked --workspace --doc --quiet
+	@$(CARGO) test --locked --workspace $(FLAGS) --doc --quiet
 	@rm -f target/skipped.txt
-	@status=0; $(CARGO) nextest run --locked --workspace --no-fail-fast || status=$$?; \
+	@status=0; $(CARGO) nextest run --locked --workspace $(FLAGS) --no-fail-fast || status=$$?; \
 	if [ -f target/skipped.txt ]; then sort target/skipped.txt; fi; exit $$status
 
 lint: setup ## Check format, lints and documentation
 	@$(CARGO) fmt --all --check
 	@$(CARGO) fmt --manifest-path $(FUZZ)/Cargo.toml --check
-	@$(CARGO) clippy --locked --workspace --all-targets --quiet -- -D warnings
+	@$(CARGO) clippy --locked --workspace $(FLAGS) --all-targets --quiet -- -D warnings
 	@$(CARGO) clippy --locked -p bevel-cli --no-default-features --quiet -- -D warnings
+	@$(CARGO) clippy --locked -p bevel-cli --no-default-features --features listen --quiet -- -D warnings
 	@$(CARGO) clippy --locked -p bevel --features cuda,tensorrt --quiet -- -D warnings
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; fi
 
@@ -74,7 +78,7 @@ fmt: ## Format the code
 	@$(CARGO) fmt --manifest-path $(FUZZ)/Cargo.toml
 
 doc: setup ## Build the documentation
-	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace $(FLAGS) --no-deps
 
 bench: $(RELEASE) ## Measure the stages of each model
 	@scripts/bench.sh $(RELEASE) $(DATA) $(BUNDLES)

@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
+use bevel::speech::{Live, LiveOptions};
 use bevel::vision::{ImageView, load_image};
-use bevel::{Detect, Options, Pipeline, Pool, Runtime, RuntimeOptions};
+use bevel::{Bundle, Detect, Options, Pipeline, Pool, Runtime, RuntimeOptions};
 use bevel_tests::{needs, pulled, root};
 
 /// Processor time of this process, all threads, in clock ticks of 10 ms.
@@ -50,5 +51,20 @@ fn of_the_shared_pool_sleep_between_runs() {
 #[test]
 fn of_a_pool_per_graph_sleep_between_runs() {
     let idle = needs!(idle_ticks(Pool::PerGraph));
+    assert!(idle <= 5, "{idle} ticks");
+}
+
+/// That of live speech sleeps while nothing is pushed.
+#[test]
+fn of_live_speech_sleep_without_sound() {
+    let model = needs!(pulled("moonshine-tiny"));
+    let recipe = root().join("models/transcribe/moonshine-tiny.toml");
+    let bundle = Bundle::load_with_recipe(&model, &recipe).unwrap();
+    let mut live = Live::load(&bundle, &Options::default(), &LiveOptions::default()).unwrap();
+    live.push(&[0.0; 16_000]);
+    live.reset();
+    let before = ticks();
+    assert_eq!(live.poll_timeout(Duration::from_millis(500)), None);
+    let idle = ticks() - before;
     assert!(idle <= 5, "{idle} ticks");
 }

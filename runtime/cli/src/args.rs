@@ -26,6 +26,11 @@ pub enum Command {
     Convert(ConvertArgs),
     /// Answer for each input: a file, a directory, '-' or, for text tasks and tensors, literal text.
     Run(RunArgs),
+    /// Write down what is said while it is said: of a microphone, a pipe or a file.
+    // Where devices are listed there is no bundle.
+    #[cfg(feature = "listen")]
+    #[command(mut_arg("bundle", |bundle| bundle.required(false).default_value("-").hide_default_value(true)))]
+    Listen(ListenArgs),
     /// Measure load, first answer, and the stages prepare, run and decode.
     Bench(BenchArgs),
     /// Measure how well a model answers a labelled dataset.
@@ -205,6 +210,47 @@ pub struct RunArgs {
     /// and with one channel where not said otherwise.
     #[arg(long, value_name = "ENCODING[:RATE[:CHANNELS]]")]
     pub pcm: Option<bevel::speech::Pcm>,
+}
+
+#[cfg(feature = "listen")]
+#[derive(Debug, clap::Args)]
+pub struct ListenArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// A sound file, played as fast as it was spoken, or '-' for samples from standard input; the
+    /// microphone when not given.
+    #[arg(long, value_name = "FILE|-")]
+    pub input: Option<PathBuf>,
+    /// How samples without a header are written; s16le:16000:1 when not given.
+    #[arg(long, value_name = "ENCODING:RATE:CHANNELS", requires = "input")]
+    pub pcm: Option<bevel::speech::Pcm>,
+    /// The microphone by its name, or a part of it; the system's choice when not given.
+    #[cfg(feature = "microphone")]
+    #[arg(long, value_name = "NAME", conflicts_with = "input")]
+    pub device_name: Option<String>,
+    /// List the microphones and end.
+    #[cfg(feature = "microphone")]
+    #[arg(long)]
+    pub list_devices: bool,
+    /// Speech starts at this probability, in 0 ..= 1; the bundle's when not given.
+    #[arg(long, value_name = "THRESHOLD")]
+    pub vad: Option<f32>,
+    /// Write subtitles, too; the file is whole after each of them.
+    #[arg(long, value_name = "FILE.srt")]
+    pub srt: Option<PathBuf>,
+    /// End after so many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub seconds: Option<f64>,
+    /// One JSON object per event and line on standard output, and nothing else there.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(feature = "listen")]
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok();
+    let seconds = seconds.filter(|s| (0.0..=1e9).contains(s));
+    seconds.ok_or_else(|| "expected a number of seconds".into())
 }
 
 #[derive(Debug, clap::Args)]

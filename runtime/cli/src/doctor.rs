@@ -20,7 +20,16 @@ struct Report {
     memory_mib: Option<u64>,
     onnxruntime: Library,
     providers: Vec<(&'static str, bool)>,
+    microphones: Microphones,
     telemetry: &'static str,
+}
+
+#[derive(Serialize)]
+struct Microphones {
+    /// As `listen --device-name` takes them.
+    devices: Vec<String>,
+    /// Why there are none.
+    problem: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -76,6 +85,7 @@ fn look() -> Report {
         physical_cores: cpu::physical_cores(),
         cpu_features: cpu::features(),
         memory_mib: memory_mib(),
+        microphones: microphones(),
         onnxruntime,
         providers,
         telemetry: "off (ORT_DISABLE_TELEMETRY=1 is set before the library is loaded)",
@@ -132,8 +142,31 @@ fn print(report: &Report) {
         rows.push(row("providers", names(&report.providers, true)));
         rows.push(row("  not in library", names(&report.providers, false)));
     }
+    let microphones = match &report.microphones.problem {
+        Some(problem) => format!("none: {problem}"),
+        None => report.microphones.devices.join("  "),
+    };
+    rows.push(row("microphones", microphones));
     rows.push(row("telemetry", report.telemetry.to_string()));
     print!("{}", table(&rows));
+}
+
+#[cfg(feature = "microphone")]
+fn microphones() -> Microphones {
+    use crate::listen::microphone;
+    let devices: Vec<_> = microphone::inputs().into_iter().map(|(id, _)| id).collect();
+    let problem = devices
+        .is_empty()
+        .then(|| microphone::nothing().to_string());
+    Microphones { devices, problem }
+}
+
+#[cfg(not(feature = "microphone"))]
+fn microphones() -> Microphones {
+    Microphones {
+        devices: Vec::new(),
+        problem: Some("this build has no feature `microphone`".into()),
+    }
 }
 
 /// The path without links and `..`, whose file name tells the version.

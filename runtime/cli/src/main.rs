@@ -20,6 +20,8 @@ mod info;
 mod inputs;
 #[cfg(feature = "convert")]
 mod judge;
+#[cfg(feature = "listen")]
+mod listen;
 #[cfg(feature = "convert")]
 mod models;
 mod open;
@@ -57,6 +59,8 @@ fn run(args: Args) -> anyhow::Result<()> {
         #[cfg(feature = "convert")]
         Command::Convert(args) => convert::convert(&args),
         Command::Run(args) => run::run(&args),
+        #[cfg(feature = "listen")]
+        Command::Listen(args) => listen::listen(&args),
         Command::Bench(args) => bench::bench(&args),
         #[cfg(feature = "convert")]
         Command::Eval(args) => eval::eval(&args),

@@ -50,6 +50,20 @@ impl Session {
     /// [`Error::Library`] without ONNX Runtime, [`Error::Device`] when none of the devices can be
     /// had, [`Error::ModelFile`] or [`Error::Model`] when the file is missing or not a graph.
     pub fn load(path: &Path, devices: &Devices) -> Result<Self> {
+        Self::load_with(path, devices, None)
+    }
+
+    /// Loads a graph that is so small that sharing its work between threads costs more than it
+    /// gives: on the CPU, in the thread that runs it.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load).
+    pub(crate) fn load_small(path: &Path) -> Result<Self> {
+        Self::load_with(path, &Devices::from(Device::Cpu), Some(1))
+    }
+
+    /// Loads a graph with so many threads of its own, or those of the runtime.
+    fn load_with(path: &Path, devices: &Devices, threads: Option<usize>) -> Result<Self> {
         let runtime = Runtime::get()?;
         if let Err(source) = std::fs::File::open(path) {
             return Err(Error::ModelFile {
@@ -61,7 +75,7 @@ impl Session {
         for device in devices.iter() {
             match device
                 .check()
-                .and_then(|()| Self::load_on(runtime, path, device))
+                .and_then(|()| Self::load_on(runtime, path, device, threads))
             {
                 Ok(session) => return Ok(session),
                 Err(e @ (Error::Device(_) | Error::Library(_))) => refused = refused.or(Some(e)),
@@ -71,8 +85,13 @@ impl Session {
         Err(refused.unwrap_or_else(|| Error::Device("no device was named".into())))
     }
 
-    fn load_on(runtime: &Runtime, path: &Path, device: Device) -> Result<Self> {
-        let mut builder = builder(runtime, device, path)
+    fn load_on(
+        runtime: &Runtime,
+        path: &Path,
+        device: Device,
+        threads: Option<usize>,
+    ) -> Result<Self> {
+        let mut builder = builder(runtime, device, path, threads)
             .map_err(|e| Error::Device(format!("device {device}: {}", one_line(&e.to_string()))))?;
         let inner = builder.commit_from_file(path).map_err(|e| {
             Error::model(
@@ -184,16 +203,24 @@ fn run_error(path: &Path, error: &ort::Error) -> Error {
 }
 
 /// The whole builder chain stays in one function: its error type cannot cross threads.
-fn builder(runtime: &Runtime, device: Device, path: &Path) -> ort::Result<SessionBuilder> {
+fn builder(
+    runtime: &Runtime,
+    device: Device,
+    path: &Path,
+    threads: Option<usize>,
+) -> ort::Result<SessionBuilder> {
     let mut builder = ort::session::Session::builder(&runtime.environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_op_spinning(runtime.pool == Pool::PerGraph)?
         .with_inter_op_spinning(false)?
         // A pattern is kept per shape, and shapes vary with every text and recording.
         .with_memory_pattern(false)?;
-    if runtime.pool == Pool::PerGraph {
+    if threads.is_some() && runtime.pool == Pool::Shared {
+        builder = builder.with_independent_thread_pool()?;
+    }
+    if threads.is_some() || runtime.pool == Pool::PerGraph {
         builder = builder
-            .with_intra_threads(runtime.threads())?
+            .with_intra_threads(threads.unwrap_or(runtime.threads()))?
             .with_config_entry("session.force_spinning_stop", "1")?;
     }
     if path.extension().is_some_and(|e| e == "ort") {

@@ -1,9 +1,12 @@
 //! Speech tasks.
 
 mod ctc;
+mod detector;
+mod live;
 mod model;
 mod moonshine;
 mod options;
+mod recent;
 mod seq2seq;
 mod sound;
 mod split;
@@ -15,6 +18,7 @@ mod whisper;
 
 use serde::Serialize;
 
+pub use live::{Event, Latency, Live, LiveInput, LiveOptions, LiveOutput};
 pub use options::{SpeechOptions, Timestamps};
 pub use sound::{Encoding, Pcm, Sound};
 pub(crate) use transcribe::open_boxed;

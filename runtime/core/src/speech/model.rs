@@ -1,9 +1,10 @@
 //! The speech models that are known, behind one door.
 
-use bevel_manifest::{AudioInput, TranscribeSpec};
+use bevel_manifest::{AudioInput, Decode, Input, Task as TaskName, TranscribeSpec};
 
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
+use crate::library::Runtime;
 use crate::pipeline::{Options, Timing};
 use crate::speech::ctc::Ctc;
 use crate::speech::moonshine::Moonshine;
@@ -52,22 +53,56 @@ impl Heard {
     }
 }
 
+/// A bundle for speech, ready to run.
+pub(super) struct Opened<'b> {
+    pub(super) model: Box<dyn Model>,
+    /// What is to be heard; empty where neither the bundle nor the caller says.
+    pub(super) language: String,
+    pub(super) input: &'b AudioInput,
+}
+
+/// Opens a bundle.
+///
+/// # Errors
+/// [`Error::Model`] for a bundle of another task; those of [`load`].
+pub(super) fn open<'b>(bundle: &'b Bundle, options: &Options) -> Result<Opened<'b>> {
+    let (Input::Audio(input), Decode::Transcribe(spec)) =
+        (&bundle.manifest().input, &bundle.manifest().decode)
+    else {
+        let what = format!(
+            "a model for `{}`, asked to `{}`",
+            bundle.manifest().task,
+            TaskName::Transcribe
+        );
+        return Err(Error::model(bundle.root(), what));
+    };
+    let language = language(spec, options)?;
+    // Started here, so that the environment is set while no thread of ours runs.
+    Runtime::get()?;
+    let model = load(bundle, options, input, spec, &language)?;
+    let found_out = language == TranscribeSpec::AUTO;
+    Ok(Opened {
+        model,
+        language: Some(language).filter(|_| !found_out).unwrap_or_default(),
+        input,
+    })
+}
+
 /// Waits for the tokenizer, which is read while graphs are loaded.
 pub(super) type Later<'a> = &'a mut dyn FnMut(Option<usize>) -> Result<Tokens>;
 
-/// Loads the model that the bundle describes.
+/// Loads the model that the bundle describes, to hear `language`.
 ///
 /// # Errors
 /// Those of [`Session::load`](crate::Session::load); [`Error::Model`] when graphs or tokenizer do not
-/// fit; [`Error::Input`] for a language the model does not know; [`Error::Unsupported`] for an option
-/// that it cannot follow.
-pub(super) fn load(
+/// fit; [`Error::Unsupported`] for an option that it cannot follow.
+fn load(
     bundle: &Bundle,
     options: &Options,
     input: &AudioInput,
     spec: &TranscribeSpec,
+    language: &str,
 ) -> Result<Box<dyn Model>> {
-    let language = language(spec, options)?;
     let path = bundle.file(spec.tokenizer())?;
     std::thread::scope(|scope| {
         let mut tokens = Some(scope.spawn(|| Tokens::load(path, spec)));
@@ -86,7 +121,7 @@ pub(super) fn load(
                 Box::new(Moonshine::load(bundle, options, spec, tokens)?) as Box<dyn Model>
             }
             TranscribeSpec::Whisper { .. } => Box::new(Whisper::load(
-                bundle, options, input, spec, &language, tokens,
+                bundle, options, input, spec, language, tokens,
             )?),
             TranscribeSpec::Ctc { .. } => {
                 Box::new(Ctc::load(bundle, options, input, spec, tokens)?)
@@ -100,7 +135,7 @@ pub(super) fn load(
 ///
 /// # Errors
 /// [`Error::Input`] for one that the model does not know.
-pub(super) fn language(spec: &TranscribeSpec, options: &Options) -> Result<String> {
+fn language(spec: &TranscribeSpec, options: &Options) -> Result<String> {
     let own = spec.language();
     let Some(wanted) = options.language.as_deref().filter(|l| *l != own) else {
         return Ok(own.to_string());

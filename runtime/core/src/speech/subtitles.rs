@@ -69,7 +69,7 @@ impl Format {
         let segments = &transcript.segments;
         match self {
             Self::Text => segments.iter().try_for_each(|segment| text(segment, out)),
-            Self::Srt => srt(segments, out),
+            Self::Srt => srt(segments, 1, out).map(|_| ()),
             Self::Vtt => vtt(segments, out),
             Self::Tsv => tsv(segments, out),
         }
@@ -101,14 +101,24 @@ pub fn text(segment: &Segment, out: &mut dyn Write) -> fmt::Result {
     writeln!(out, "{}", line(&segment.text))
 }
 
-fn srt(segments: &[Segment], out: &mut dyn Write) -> fmt::Result {
-    for (number, cue) in (1..).zip(cues(segments)) {
+/// Cues of SubRip, numbered from `first` on. Answers the number of the next, for a file that grows.
+///
+/// # Errors
+/// Those of `out`.
+pub fn srt(
+    segments: &[Segment],
+    first: usize,
+    out: &mut dyn Write,
+) -> std::result::Result<usize, fmt::Error> {
+    let mut number = first;
+    for cue in cues(segments) {
         let (start, end) = (Time(cue.start_ms, ','), Time(cue.end_ms, ','));
         // An arrow in a text would be read as times.
         let text = line(&cue.text).replace("-->", "->");
         write!(out, "{number}\n{start} --> {end}\n{text}\n\n")?;
+        number += 1;
     }
-    Ok(())
+    Ok(number)
 }
 
 fn vtt(segments: &[Segment], out: &mut dyn Write) -> fmt::Result {

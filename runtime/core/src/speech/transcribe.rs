@@ -1,12 +1,11 @@
 use std::path::Path;
 use std::time::Instant;
 
-use bevel_manifest::{Decode, Input, Task as TaskName, TranscribeSpec};
+use bevel_manifest::Task as TaskName;
 use bevel_prep::audio::{RateError, Resampler, Span, check_samples};
 
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
-use crate::library::Runtime;
 use crate::pipeline::{Options, Timing};
 use crate::registry::{Answer, AnyPipeline, Sample};
 use crate::speech::model::{self, Model};
@@ -112,26 +111,12 @@ impl Transcribe {
     /// [`Error::Model`] for a bundle of another task, or whose graphs or tokenizer do not fit;
     /// [`Error::Input`] for a language the model does not know; those of [`Session::load`](crate::Session::load).
     pub fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
-        let (Input::Audio(input), Decode::Transcribe(decode)) =
-            (&bundle.manifest().input, &bundle.manifest().decode)
-        else {
-            let what = format!(
-                "a model for `{}`, asked to `{}`",
-                bundle.manifest().task,
-                TaskName::Transcribe
-            );
-            return Err(Error::model(bundle.root(), what));
-        };
-        let language = model::language(decode, options)?;
-        let found_out = language == TranscribeSpec::AUTO;
-        let language = Some(language).filter(|_| !found_out).unwrap_or_default();
-        // Started here, so that the environment is set while no thread of ours runs.
-        Runtime::get()?;
+        let opened = model::open(bundle, options)?;
         Ok(Self {
-            model: model::load(bundle, options, input, decode)?,
-            heard_language: language.clone(),
-            language,
-            splitter: Splitter::load(bundle, input)?,
+            model: opened.model,
+            heard_language: opened.language.clone(),
+            language: opened.language,
+            splitter: Splitter::load(bundle, opened.input)?,
             batch: options.speech.batch.unwrap_or(1).max(1),
             waiting: Vec::new(),
             timing: Timing::default(),

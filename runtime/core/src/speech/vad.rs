@@ -15,7 +15,6 @@ use std::path::Path;
 use ort::session::SessionInputValue;
 use ort::value::TensorRef;
 
-use crate::device::{Device, Devices};
 use crate::error::{Error, Result, internal};
 use crate::session::Session;
 use crate::speech::SAMPLE_RATE_HZ;
@@ -49,13 +48,13 @@ enum Kind {
 }
 
 impl Vad {
-    /// Loads the graph. It always runs on the CPU: a window is 60 µs of work there, less than
-    /// it takes to reach any other device.
+    /// Loads the graph. It always runs on the CPU, in one thread: a window is 60 µs of work there, less
+    /// than it takes to reach another device or thread.
     ///
     /// # Errors
     /// Those of [`Session::load`]; [`Error::Model`] when it is no Silero detector.
     pub(super) fn load(path: &Path) -> Result<Self> {
-        let session = Session::load(path, &Devices::from(Device::Cpu))?;
+        let session = Session::load_small(path)?;
         let kind = if ["input", "h", "c"].iter().all(|n| session.has_input(n)) {
             Kind::Sequence
         } else if ["input", "state"].iter().all(|n| session.has_input(n)) {

@@ -111,7 +111,7 @@ impl Segmenter {
         let Some(mut speech) = self.speech.take() else {
             match voiced {
                 true => self.speech = Some(Speech::new(at)),
-                false => self.release(at, out),
+                false => self.release(self.position, out),
             }
             return;
         };
@@ -130,6 +130,7 @@ impl Segmenter {
                 if pause - speech.start > self.spec.min_speech_samples {
                     self.found(speech.start, pause, out);
                 }
+                self.release(self.position, out);
                 return;
             }
         }
@@ -164,6 +165,21 @@ impl Segmenter {
     /// Whether speech is going on, or may be.
     pub fn in_speech(&self) -> bool {
         self.speech.is_some() || self.pending.is_some()
+    }
+
+    /// Speech that is not longer than this is dropped.
+    pub fn min_speech(&self) -> u64 {
+        self.spec.min_speech_samples
+    }
+
+    /// Where the speech started that is going on.
+    pub fn speech_start(&self) -> Option<u64> {
+        self.speech.as_ref().map(|speech| speech.start)
+    }
+
+    /// Where the pause began that is going on inside speech.
+    pub fn pause_start(&self) -> Option<u64> {
+        self.speech.as_ref().and_then(|speech| speech.pause)
     }
 
     /// Start of the next window.
@@ -201,6 +217,8 @@ impl Segmenter {
         let mut rest = Speech::new(gap.end);
         rest.pauses = speech.pauses;
         rest.pauses.retain(|p| p.start > gap.start);
+        // Its successor is known.
+        self.release(rest.start, out);
         rest
     }
 
@@ -224,10 +242,11 @@ impl Segmenter {
         });
     }
 
-    /// In a pause: hands out the last stretch once no successor can be near enough to matter.
-    fn release(&mut self, at: u64, out: &mut Vec<Span>) {
+    /// Hands out the last stretch once no successor, which starts at `next` or later, can be near
+    /// enough to matter.
+    fn release(&mut self, next: u64, out: &mut Vec<Span>) {
         if let Some(mut last) = self.pending
-            && at >= last.end + 2 * self.spec.pad_samples
+            && next >= last.end + 2 * self.spec.pad_samples
         {
             last.end += self.spec.pad_samples;
             out.push(last);

@@ -82,6 +82,17 @@ impl Encoding {
     }
 }
 
+/// What most tools write: 16 bits at 16 kHz, one channel.
+impl Default for Pcm {
+    fn default() -> Self {
+        Self {
+            encoding: Encoding::S16Le,
+            sample_rate_hz: 16_000,
+            channels: 1,
+        }
+    }
+}
+
 impl fmt::Display for Pcm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (encoding, rate) = (self.encoding.name(), self.sample_rate_hz);

@@ -1,0 +1,126 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+use crate::speech::live::event::Event;
+use crate::speech::live::options::check_rate;
+use crate::speech::live::shared::{Order, Shared};
+
+/// Where text comes out: the half of [`Live`](super::Live) for the thread that reads it. When it is
+/// dropped the model is unloaded, and what is pushed from then on is forgotten.
+pub struct LiveOutput {
+    pub(super) shared: Arc<Shared>,
+    pub(super) worker: Option<JoinHandle<()>>,
+}
+
+impl LiveOutput {
+    /// The next event, if there is one. Never waits for the model.
+    pub fn poll(&mut self) -> Option<Event> {
+        self.take(Some(Instant::now()))
+    }
+
+    /// The next event, for which it waits so long at most. Sleeps meanwhile.
+    pub fn poll_timeout(&mut self, timeout: Duration) -> Option<Event> {
+        // What is beyond any clock is for ever.
+        self.take(Instant::now().checked_add(timeout))
+    }
+
+    fn take(&mut self, end: Option<Instant>) -> Option<Event> {
+        let mut mail = self.shared.mail();
+        loop {
+            let was_full = mail.is_full();
+            if let Some(event) = mail.events.pop_front() {
+                if was_full {
+                    self.shared.notify();
+                }
+                return Some(event);
+            }
+            if mail.dead {
+                return None;
+            }
+            mail = self.shared.wait(mail, end)?;
+        }
+    }
+
+    /// How loud it is, in dB of full scale: −100 (silence) to 0.
+    pub fn level_db(&self) -> f32 {
+        f32::from_bits(self.shared.level.load(Relaxed))
+    }
+
+    /// Ends speech that is going on in what was pushed so far, as a pause would. Does not wait for
+    /// its text, which is an event like others.
+    pub fn flush(&mut self) {
+        self.give(Order::Flush);
+    }
+
+    /// Ends the stream: waits until everything that was pushed is written down, and answers the
+    /// events that were not polled. What is pushed then is another stream, whose times begin at 0.
+    pub fn finish(&mut self) -> Vec<Event> {
+        self.give_and_wait(Order::Finish)
+    }
+
+    /// Forgets what was pushed and not polled. What is pushed then is another stream, whose times begin
+    /// at 0. Waits for the model where it is at work.
+    pub fn reset(&mut self) {
+        self.give_and_wait(Order::Reset);
+    }
+
+    /// From here on sound comes at another rate, as from another microphone. Ends speech that is
+    /// going on; times go on. Nothing may be [pushed](super::LiveInput::push) meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) for one that is not 1 to 384 kHz.
+    pub fn change_rate(&mut self, sample_rate_hz: u32) -> Result<()> {
+        check_rate(sample_rate_hz)?;
+        self.shared.rate_hz.store(sample_rate_hz, Release);
+        self.give(Order::Rate(sample_rate_hz));
+        Ok(())
+    }
+
+    fn give(&mut self, order: Order) -> u64 {
+        let mut mail = self.shared.mail();
+        let at = self.shared.taken.load(Acquire);
+        mail.orders.push_back((at, order));
+        mail.given += 1;
+        let ticket = mail.given;
+        drop(mail);
+        if let Some(worker) = &self.worker {
+            worker.thread().unpark();
+        }
+        ticket
+    }
+
+    fn give_and_wait(&mut self, order: Order) -> Vec<Event> {
+        let ticket = self.give(order);
+        let mut events = Vec::new();
+        let mut mail = self.shared.mail();
+        loop {
+            // The worker waits for room where nobody takes events away.
+            events.extend(mail.events.drain(..));
+            if mail.done >= ticket || mail.dead {
+                return events;
+            }
+            self.shared.notify();
+            match self.shared.wait(mail, None) {
+                Some(changed) => mail = changed,
+                None => return events,
+            }
+        }
+    }
+}
+
+impl Drop for LiveOutput {
+    fn drop(&mut self) {
+        let mail = self.shared.mail();
+        self.shared.closing.store(true, Release);
+        self.shared.notify();
+        drop(mail);
+        if let Some(worker) = self.worker.take() {
+            worker.thread().unpark();
+            // It has told what it died of, if it did.
+            let _ = worker.join();
+        }
+    }
+}
