@@ -21,6 +21,15 @@ pub(super) trait Model: Send {
     /// [`Error::Run`] when ONNX Runtime fails, [`Error::Model`] when an output is not as expected.
     fn write_down(&mut self, pieces: &[&[f32]], timing: &mut Timing) -> Result<Vec<Heard>>;
 
+    /// A first look at a piece that is not over: one try, and nothing is learnt from it.
+    ///
+    /// # Errors
+    /// As [`write_down`](Self::write_down).
+    fn draft(&mut self, piece: &[f32], timing: &mut Timing) -> Result<Heard> {
+        let heard = self.write_down(&[piece], timing)?.pop();
+        Ok(heard.unwrap_or_default())
+    }
+
     /// Forgets what it learnt from earlier pieces: another recording begins.
     fn start(&mut self) {}
 }

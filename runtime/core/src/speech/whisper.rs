@@ -365,6 +365,20 @@ impl Model for Whisper {
         self.language.reset();
     }
 
+    fn draft(&mut self, piece: &[f32], timing: &mut Timing) -> Result<Heard> {
+        let language = self.language.clone();
+        let encoded = self.encode(&[piece], false, timing)?;
+        self.listen(&encoded, &[piece], timing)?;
+        let found = self.decode(&encoded, 0.0, timing);
+        let text = found?.pop().filter(|(decoded, text)| {
+            judge(decoded, text) != Trust::Silence && !trust::repeats(text)
+        });
+        let text = text.map(|(_, text)| text).unwrap_or_default();
+        let heard = self.heard(Heard::whole(text, piece).segments);
+        self.language = language;
+        Ok(heard)
+    }
+
     fn write_down(&mut self, pieces: &[&[f32]], timing: &mut Timing) -> Result<Vec<Heard>> {
         if self.timestamps == Timestamps::Segments {
             let piece = |piece: &&[f32]| {

@@ -173,6 +173,7 @@ impl Engine {
     /// Back to the start of a stream; speech that is going on is forgotten.
     pub(super) fn reset(&mut self) {
         self.detector.reset();
+        self.model.start();
         self.found.clear();
         self.segmenter.finish(0, &mut self.found);
         self.found.clear();
@@ -247,7 +248,13 @@ impl Engine {
         };
         let begun = Instant::now();
         // What fails now is told when it is final.
-        let Ok(heard) = self.write_down(span) else {
+        let heard = match pause {
+            Some(_) => self.write_down(span),
+            None => self
+                .model
+                .draft(self.recent.slice(span), &mut Timing::default()),
+        };
+        let Ok(heard) = heard else {
             return;
         };
         let took = samples(begun.elapsed().div_f64(PARTIAL_SHARE));

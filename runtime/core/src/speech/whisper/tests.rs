@@ -188,3 +188,48 @@ fn words_and_language_are_those_of_openai_whisper() {
         }
     }
 }
+
+/// Without a detector before it: what no one says is no text, neither in the window nor in a short one.
+#[test]
+fn silence_noise_and_tones_are_not_words() {
+    let folder = needs!(bundle("whisper-base"));
+    let mut seed = 1_u32;
+    let mut random = || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 8) as f32 / 8_388_608.0 - 1.0
+    };
+    let tone = |i: usize, hz: f32| (i as f32 * hz * std::f32::consts::TAU / 16_000.0).sin();
+    let hum = |i| (1..8).map(|k| 0.05 * tone(i, 50.0 * k as f32)).sum();
+    // A chord that rises every second.
+    let chord = |i: usize| {
+        let rise = 1.0 + (i / 16_000) as f32 * 0.12;
+        let tones = [262.0, 330.0, 392.0].map(|hz| 0.1 * tone(i % 16_000, hz * rise));
+        tones.iter().sum()
+    };
+    let length = 80_000;
+    let tick = |i: usize| if i % 8_000 < 20 { 0.5 } else { 0.0 };
+    let sounds: [(&str, Vec<f32>); 7] = [
+        ("silence", vec![0.0; length]),
+        ("white noise", (0..length).map(|_| 0.3 * random()).collect()),
+        (
+            "faint noise",
+            (0..length).map(|_| 3e-3 * random()).collect(),
+        ),
+        (
+            "a tone",
+            (0..length).map(|i| 0.3 * tone(i, 440.0)).collect(),
+        ),
+        ("hum", (0..length).map(hum).collect()),
+        ("chords", (0..length).map(chord).collect()),
+        ("ticks", (0..length).map(tick).collect()),
+    ];
+    let mut whisper = load_with(&folder, "auto", Options::default());
+    for margin in [None, Some(3 * 16_000)] {
+        whisper.margin = margin;
+        for (name, samples) in &sounds {
+            let mut timing = Timing::default();
+            let (decoded, text) = whisper.hear(&[samples], &mut timing).unwrap().remove(0);
+            assert_eq!(text, "", "{name} {margin:?}: {decoded:?}");
+        }
+    }
+}

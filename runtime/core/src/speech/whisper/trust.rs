@@ -14,6 +14,11 @@ const LOG_PROBABILITY: f32 = -1.0;
 /// A guess at such a probability of silence is none.
 const NO_SPEECH: f32 = 0.6;
 
+/// At this one, which no speech has that was tried, it takes more to be believed: pure silence makes "you" at
+/// a mean log-probability of −0.45.
+const CERTAINLY_NO_SPEECH: f32 = 0.85;
+const SURE: f32 = -0.25;
+
 /// Temperatures that are tried after the likeliest tokens.
 pub(super) const TEMPERATURES: [f32; 5] = [0.2, 0.4, 0.6, 0.8, 1.0];
 
@@ -28,9 +33,11 @@ pub(super) enum Trust {
 }
 
 pub(super) fn judge(decoded: &Decoded, text: &str) -> Trust {
-    let guess = decoded.mean_log_probability() < LOG_PROBABILITY;
+    let mean = decoded.mean_log_probability();
+    let guess = mean < LOG_PROBABILITY;
     match decoded {
         _ if guess && decoded.no_speech > NO_SPEECH => Trust::Silence,
+        _ if mean < SURE && decoded.no_speech > CERTAINLY_NO_SPEECH => Trust::Silence,
         _ if guess || !decoded.ended || repeats(text) => Trust::Doubtful,
         _ => Trust::Good,
     }
@@ -63,7 +70,7 @@ mod tests {
             Case {
                 name: "sure",
                 text: said.into(),
-                mean: -0.3,
+                mean: -0.2,
                 no_speech: 0.9,
                 ended: true,
                 expected: Trust::Good,
@@ -89,6 +96,14 @@ mod tests {
                 text: said.into(),
                 mean: -1.2,
                 no_speech: 0.7,
+                ended: true,
+                expected: Trust::Silence,
+            },
+            Case {
+                name: "not sure where nobody speaks",
+                text: "you".into(),
+                mean: -0.45,
+                no_speech: 0.93,
                 ended: true,
                 expected: Trust::Silence,
             },
