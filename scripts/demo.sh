@@ -43,6 +43,13 @@ recording=$data/speech/jfk.flac
 [ -f "$recording" ] || recording=$cache/moonshine-tiny/beckett.wav
 if [ -f "$recording" ]; then
     show "$bevel" run moonshine-tiny "$recording"
+    # With transcripts to score with it is quantised, and short speech is heard in a short window.
+    eval=()
+    [ -d "$data/speech" ] && eval=(--eval "$data/speech")
+    show "$bevel" convert whisper-base -o "$bundles/whisper-base.bevel" "${eval[@]}"
+    show "$bevel" run "$bundles/whisper-base.bevel" "$recording" --timestamps words --format srt
+    step "speech to text while it is spoken, here from a file as fast as it was"
+    show "$bevel" listen moonshine-tiny --input "$recording"
 else
     echo "no recording at hand: skipped"
 fi
