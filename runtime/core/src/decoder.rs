@@ -29,7 +29,7 @@ use crate::session::Session;
 use cache::Cache;
 use run::Inputs;
 
-pub(crate) use rules::{Rules, argmax};
+pub(crate) use rules::{Rules, argmax, round};
 pub(crate) use run::{Run, Step};
 
 /// A graph, ready to go on with a prompt.
@@ -112,6 +112,7 @@ impl Decoder {
                 let id = rules.choose(&mut logits, texts[i], chosen);
                 ids.push(i64::from(id));
                 chosen.push(id);
+                rules.end_round(chosen);
             }
             if chosen.iter().all(|row| rules.ended(row)) {
                 break;

@@ -12,6 +12,8 @@ pub(crate) struct Rules {
     /// Makes tokens that were there before less likely, the prompt's too; see
     /// [`GenerateSpec`](bevel_manifest::GenerateSpec).
     pub(crate) repetition_penalty: Option<f32>,
+    /// Whether a row that goes [`round`] ends there, with what it repeats said once.
+    pub(crate) end_rounds: bool,
 }
 
 impl Rules {
@@ -19,6 +21,19 @@ impl Rules {
     pub(super) fn ended(&self, chosen: &[u32]) -> bool {
         let last = chosen.last();
         last.is_some_and(|id| self.end_ids.contains(id))
+    }
+
+    /// Ends a row that goes round.
+    pub(super) fn end_round(&self, chosen: &mut Vec<u32>) {
+        let (true, Some(end_id)) = (self.end_rounds, self.end_ids.first()) else {
+            return;
+        };
+        if let Some(period) = round(chosen) {
+            let same = |at: &usize| chosen[at - period] == chosen[*at];
+            let again = (period..chosen.len()).rev().take_while(same).count();
+            chosen.truncate(chosen.len() - again);
+            chosen.push(*end_id);
+        }
     }
 
     /// The likeliest token by logits that are changed on the way, after a prompt and what was
@@ -52,6 +67,20 @@ impl Rules {
         }
         argmax(logits)
     }
+}
+
+/// The period of a text whose end says the same four times or more, and for at least 16 tokens.
+pub(crate) fn round(chosen: &[u32]) -> Option<usize> {
+    const LONGEST: usize = 8;
+    const TIMES: usize = 4;
+    const LEAST: usize = 16;
+    (1..=LONGEST).find(|period| {
+        let length = (period * TIMES).max(LEAST);
+        chosen.len() >= length && {
+            let tail = &chosen[chosen.len() - length..];
+            tail[*period..] == tail[..length - period]
+        }
+    })
 }
 
 /// Index of the largest value, the first of equals; NaN is never the largest.
@@ -135,6 +164,35 @@ mod tests {
             let mut logits = [-1.0, 3.0, 4.0, f32::NAN];
             let chosen = case.rules.choose(&mut logits, &[2, -7], case.chosen);
             assert_eq!(chosen, case.expected, "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn what_goes_round_is_seen() {
+        let again = |period: u32, times: usize| -> Vec<u32> {
+            let once: Vec<u32> = (100..100 + period).collect();
+            [&[1, 2, 3][..], &once.repeat(times)].concat()
+        };
+        assert_eq!(round(&again(1, 16)), Some(1));
+        assert_eq!(round(&again(3, 6)), Some(3));
+        assert_eq!(round(&again(8, 4)), Some(8));
+        assert_eq!(round(&again(1, 10)), None);
+        assert_eq!(round(&again(8, 3)), None);
+        assert_eq!(round(&again(40, 1)), None);
+        assert_eq!(round(&[]), None);
+        let rules = Rules {
+            end_ids: vec![9],
+            end_rounds: true,
+            ..Rules::default()
+        };
+        for (chosen, expected) in [
+            (again(3, 6), vec![1, 2, 3, 100, 101, 102, 9]),
+            (vec![5; 20], vec![5, 9]),
+            (vec![1, 2, 3], vec![1, 2, 3]),
+        ] {
+            let mut found = chosen.clone();
+            rules.end_round(&mut found);
+            assert_eq!(found, expected, "{chosen:?}");
         }
     }
 }

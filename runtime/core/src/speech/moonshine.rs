@@ -55,6 +55,7 @@ impl Moonshine {
             prompt: vec![i64::from(*start_id)],
             rules: Rules {
                 end_ids: vec![*end_id],
+                end_rounds: true,
                 ..Rules::default()
             },
             max_tokens_per_s: *max_tokens_per_s,
@@ -65,8 +66,8 @@ impl Moonshine {
 }
 
 impl Moonshine {
-    /// The tokens of one piece. Stops also at `ceil(seconds · max_tokens_per_s)` of them: more is a
-    /// loop, not speech.
+    /// The tokens of one piece. Stops also at `ceil(seconds · max_tokens_per_s)` of them, and where they go
+    /// round: more is a loop, not speech.
     fn ids(&mut self, samples: &[f32], timing: &mut Timing) -> Result<Vec<u32>> {
         let seconds = samples.len() as f32 / SAMPLE_RATE_HZ as f32;
         let limit = (seconds * self.max_tokens_per_s).ceil() as usize;

@@ -160,20 +160,6 @@ fn draw(logits: &[f32], sum: f32, place: f64) -> Option<u32> {
     last
 }
 
-/// Whether the end of a text says the same again and again: tokens that repeat with a period of at most
-/// half of `WINDOW` for all of it.
-pub(super) fn goes_round(chosen: &[u32]) -> bool {
-    const WINDOW: usize = 32;
-    const LEAST: usize = 4;
-    (1..=WINDOW / LEAST).any(|period| {
-        let length = (period * LEAST).max(WINDOW / 2);
-        chosen.len() >= length && {
-            let tail = &chosen[chosen.len() - length..];
-            tail[period..] == tail[..length - period]
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,20 +249,5 @@ mod tests {
         let choice = Rules::default().choose(&mut [f32::NAN, INF], &[7], 0.0, 0.0);
         assert_eq!(choice.id, 0);
         assert_eq!(Rules::default().choose(&mut [], &[], 0.5, 0.5).id, 0);
-    }
-
-    #[test]
-    fn what_goes_round_is_seen() {
-        let again = |period: u32, times: usize| -> Vec<u32> {
-            let once: Vec<u32> = (100..100 + period).collect();
-            [&[1, 2, 3][..], &once.repeat(times)].concat()
-        };
-        assert!(goes_round(&again(1, 16)));
-        assert!(goes_round(&again(3, 6)));
-        assert!(goes_round(&again(8, 4)));
-        assert!(!goes_round(&again(1, 10)));
-        assert!(!goes_round(&again(8, 3)));
-        assert!(!goes_round(&again(40, 1)));
-        assert!(!goes_round(&[]));
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ort::value::DynValue;
 
-use super::rules::{Choice, Rules, goes_round, log_sum_exp};
-use crate::decoder::{Decoder, Step};
+use super::rules::{Choice, Rules, log_sum_exp};
+use crate::decoder::{Decoder, Step, round};
 use crate::error::Result;
 
 /// What a pass is asked for.
@@ -127,7 +127,7 @@ pub(super) fn decode(
                 .rules
                 .choose(&mut logits, &found.ids, temperature, place);
             found.take(choice, end_id);
-            over[row] = found.ended || goes_round(&found.ids);
+            over[row] = found.ended || round(&found.ids).is_some();
             ids.push(i64::from(choice.id));
         }
         if over.iter().all(|over| *over) {
