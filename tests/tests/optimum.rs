@@ -178,7 +178,7 @@ fn what_is_missing_or_of_another_model_is_told() {
             without: &[],
             more: &["--task", "detect"],
             config: ["", ""],
-            code: 2,
+            code: 6,
             says: "transcribe",
         },
         Case {
@@ -186,7 +186,7 @@ fn what_is_missing_or_of_another_model_is_told() {
             without: &[],
             more: &["--task", "transcribe"],
             config: ["\"model_type\": \"whisper\"", "\"model_type\": \"new\""],
-            code: 2,
+            code: 6,
             says: "tensors",
         },
     ];

@@ -136,3 +136,85 @@ fn empty(body: &mut Graph, output: &Value) -> String {
     let dims = body.initializer(dims);
     body.node("ConstantOfShape", &[&dims], [])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `y` is `x` by constants of these values; `past` is read where there is one, `present` is answered.
+    fn part(values: &[f32], past: bool) -> Graph {
+        let dims = || [Dim::named("n"), Dim::Fixed(2)];
+        let mut graph = Graph::new("part");
+        let mut y = graph.input("x", DType::F32, dims());
+        if past {
+            let past = graph.input("past", DType::F32, dims());
+            y = graph.node("Add", &[&y, &past], []);
+        }
+        for value in values {
+            let constant = graph.initializer(Tensor::f32("c", &[1], vec![*value]));
+            y = graph.node("Mul", &[&y, &constant], []);
+        }
+        graph.output(&y, "y", DType::F32, dims());
+        if !past {
+            let present = graph.node("Neg", &["x"], []);
+            graph.output(&present, "present", DType::F32, dims());
+        }
+        graph
+    }
+
+    #[test]
+    fn constants_are_there_once_and_both_answer_the_same() {
+        struct Case {
+            name: &'static str,
+            first: &'static [f32],
+            later: &'static [f32],
+            constants: usize,
+        }
+        let cases = [
+            Case {
+                name: "the same",
+                first: &[2.0, 3.0],
+                later: &[3.0, 2.0],
+                constants: 2,
+            },
+            Case {
+                name: "one more",
+                first: &[2.0],
+                later: &[2.0, 4.0],
+                constants: 2,
+            },
+            Case {
+                name: "one of them twice",
+                first: &[2.0, 2.0],
+                later: &[2.0],
+                constants: 2,
+            },
+        ];
+        for case in cases {
+            let (first, later) = (part(case.first, false), part(case.later, true));
+            let graph = decoder(&first, &later).unwrap();
+            graph.check().unwrap();
+            assert_eq!(graph.initializers.len(), case.constants, "{}", case.name);
+            let names = |values: &[Value]| -> Vec<String> {
+                values.iter().map(|value| value.name.clone()).collect()
+            };
+            assert_eq!(names(&graph.inputs), ["x", "past", BRANCH], "{}", case.name);
+            assert_eq!(names(&graph.outputs), ["y", "present"], "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told() {
+        let (first, later) = (part(&[2.0], false), part(&[2.0], true));
+        let error = decoder(&later, &first).unwrap_err();
+        assert!(error.contains("`present`"), "{error}");
+        let mut older = later.clone();
+        older.opsets.insert(String::new(), 11);
+        let error = decoder(&first, &older).unwrap_err();
+        assert!(error.contains("operator sets"), "{error}");
+        let mut other = later;
+        other.inputs[0].dtype = DType::I64;
+        let error = decoder(&first, &other).unwrap_err();
+        assert!(error.contains("`x`"), "{error}");
+    }
+}

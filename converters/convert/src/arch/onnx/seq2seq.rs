@@ -26,6 +26,10 @@ use crate::weights::Unused;
 use crate::window::takes_any_length;
 use crate::{Error, Options};
 
+/// What to do about an export without a past.
+pub(super) const WITH_PAST: &str = "export with a --task that ends in -with-past, such as \
+    automatic-speech-recognition-with-past, and without --monolith";
+
 const MERGED: &str = "decoder_model_merged";
 const FIRST: &str = "decoder_model";
 const LATER: &str = "decoder_with_past_model";
@@ -83,7 +87,7 @@ pub(super) fn build(
                 "{}, a decoder without a cache of keys and values,",
                 main.display()
             ),
-            next: "export with --task automatic-speech-recognition-with-past".into(),
+            next: WITH_PAST.into(),
         });
     }
     speech(&mut built, source, options)?;
