@@ -123,12 +123,12 @@ fn body(
     graph.adopt(body)
 }
 
-/// A value of no elements.
+/// A value of no elements, whatever sizes the file gives.
 fn empty(body: &mut Graph, output: &Value) -> String {
-    let dims = output.dims.iter().flatten();
+    let dims = output.dims.iter().flatten().enumerate();
     let dims: Vec<i64> = dims
-        .map(|dim| match dim {
-            Dim::Fixed(size) => *size as i64,
+        .map(|(axis, dim)| match dim {
+            Dim::Fixed(size) if axis > 0 => *size as i64,
             _ => 0,
         })
         .collect();
