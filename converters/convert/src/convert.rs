@@ -159,7 +159,12 @@ pub fn convert(
         .collect();
     manifest.variant = chosen.clone();
     if let (Some(judge), Some(_)) = (judge, &calibration) {
-        notes.extend(window::shorten(judge, &staging, &mut manifest)?);
+        notes.extend(window::shorten(
+            judge,
+            &staging,
+            &built.graphs,
+            &mut manifest,
+        )?);
     }
     let tensors = source.checkpoint.tensor_count();
     let report = Report {

@@ -10,7 +10,7 @@ use crate::Error;
 use crate::set::Set;
 
 /// Usual names of the weights file in a folder, the better ones first.
-const WEIGHT_FILES: [&str; 8] = [
+const WEIGHT_FILES: [&str; 10] = [
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
@@ -19,7 +19,13 @@ const WEIGHT_FILES: [&str; 8] = [
     "model.pth",
     "model.onnx",
     "onnx/model.onnx",
+    "encoder_model.onnx",
+    "onnx/encoder_model.onnx",
 ];
+
+/// How the encoder of an export is called, whose decoder lies beside it. What follows says how both
+/// were made smaller: `encoder_model_quantized.onnx`.
+pub(crate) const ENCODER: &str = "encoder_model";
 
 /// Endings of weights files under other names, then of graphs, word vectors, and agents of
 /// stable-baselines3: each is looked for where there is none of those before.
@@ -108,12 +114,13 @@ fn weights_in(folder: &Path) -> Result<PathBuf, Error> {
     if let Some(file) = usual.into_iter().find(|file| file.is_file()) {
         return Ok(file);
     }
-    let entries = std::fs::read_dir(folder).map_err(|e| Error::read(folder, e))?;
-    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-    let paths: Result<Vec<PathBuf>, _> = paths.collect();
-    let mut files = paths.map_err(|e| Error::read(folder, e))?;
-    files.retain(|path| path.is_file() && !path.ends_with(RECORDING));
-    files.sort();
+    let files = files_in(folder)?;
+    let inside = folder.join("onnx");
+    let exported = match inside.is_dir() {
+        true => [files.clone(), files_in(&inside)?].concat(),
+        false => files.clone(),
+    };
+    let encoders: Vec<&PathBuf> = exported.iter().filter(|path| is_encoder(path)).collect();
     let of = |endings: &[&str]| -> Vec<&PathBuf> {
         let ends = |path: &&PathBuf| {
             let ending = path.extension().and_then(|e| e.to_str());
@@ -121,8 +128,8 @@ fn weights_in(folder: &Path) -> Result<PathBuf, Error> {
         };
         files.iter().filter(ends).collect()
     };
-    let found = ENDINGS.map(of).into_iter().find(|found| !found.is_empty());
-    match found.as_deref() {
+    let mut found = [encoders].into_iter().chain(ENDINGS.map(of));
+    match found.find(|found| !found.is_empty()).as_deref() {
         Some([one]) => Ok((*one).clone()),
         Some([first, second, ..]) => Err(Error::Request(format!(
             "{} holds several weights files ({}, {} …); name the one to convert",
@@ -137,6 +144,22 @@ fn weights_in(folder: &Path) -> Result<PathBuf, Error> {
             ENDINGS.concat().join(", *.")
         ))),
     }
+}
+
+/// Files that may be weights, in the order of their names.
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::read(folder, e))?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let paths: Result<Vec<PathBuf>, _> = paths.collect();
+    let mut files = paths.map_err(|e| Error::read(folder, e))?;
+    files.retain(|path| path.is_file() && !path.ends_with(RECORDING));
+    files.sort();
+    Ok(files)
+}
+
+fn is_encoder(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with(ENCODER) && name.ends_with(".onnx"))
 }
 
 #[cfg(test)]
@@ -179,6 +202,32 @@ mod tests {
                 expected: Ok("policy.onnx"),
             },
             Case {
+                files: &[
+                    "decoder_model.onnx",
+                    "encoder_model.onnx",
+                    "encoder_model_int8.onnx",
+                ],
+                expected: Ok("encoder_model.onnx"),
+            },
+            Case {
+                files: &[
+                    "decoder_model_merged_quantized.onnx",
+                    "encoder_model_quantized.onnx",
+                ],
+                expected: Ok("encoder_model_quantized.onnx"),
+            },
+            Case {
+                files: &[
+                    "onnx/decoder_model_merged_q4.onnx",
+                    "onnx/encoder_model_q4.onnx",
+                ],
+                expected: Ok("onnx/encoder_model_q4.onnx"),
+            },
+            Case {
+                files: &["encoder_model_int8.onnx", "encoder_model_q4.onnx"],
+                expected: Err("several"),
+            },
+            Case {
                 files: &["a.pt", "b.bin"],
                 expected: Err("several"),
             },
@@ -189,6 +238,7 @@ mod tests {
         ];
         for case in cases {
             let folder = tempfile::tempdir().unwrap();
+            std::fs::create_dir(folder.path().join("onnx")).unwrap();
             for file in case.files {
                 std::fs::write(folder.path().join(file), "").unwrap();
             }

@@ -197,6 +197,7 @@ impl Part {
 }
 
 /// Names of tensors that the graph does not need, by design.
+#[derive(Default)]
 pub(crate) struct Unused(pub Vec<String>);
 
 /// rows×cols to cols×rows, in tiles that stay in the cache.

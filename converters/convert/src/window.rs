@@ -1,8 +1,10 @@
 //! How much of its window Whisper has to hear.
 
 use bevel_manifest::{Decode, Manifest, TranscribeSpec};
+use bevel_onnx::Dim;
 
 use crate::Error;
+use crate::arch::Graphs;
 use crate::bundle::Staging;
 use crate::judge::Judge;
 
@@ -19,9 +21,10 @@ const MARGINS_S: [f32; 3] = [2.0, 3.0, 4.0];
 pub(crate) fn shorten(
     judge: &mut dyn Judge,
     staging: &Staging,
+    graphs: &Graphs,
     manifest: &mut Manifest,
 ) -> Result<Option<String>, Error> {
-    if !matches!(margin(manifest), Some(None)) {
+    if !matches!(margin(manifest), Some(None)) || !takes_any_length(graphs) {
         return Ok(None);
     }
     manifest.files = staging.entries()?;
@@ -50,6 +53,15 @@ pub(crate) fn shorten(
     Ok(Some(
         "short speech is heard in the whole window: less of it made more errors".into(),
     ))
+}
+
+/// Whether an encoder takes spectrograms of any length.
+pub(crate) fn takes_any_length(graphs: &Graphs) -> bool {
+    let inputs = graphs.get("encoder").map(|encoder| &encoder.inputs);
+    let mut inputs = inputs.into_iter().flatten();
+    let features = inputs.find(|input| input.name == "input_features");
+    let frames = features.and_then(|features| features.dims.as_ref()?.last());
+    !matches!(frames, None | Some(Dim::Fixed(_)))
 }
 
 /// The margin of a Whisper.

@@ -23,14 +23,16 @@
 mod config;
 mod network;
 
-use bevel_manifest::{Decode, Input, Task, TranscribeSpec};
+use bevel_manifest::TranscribeSpec;
 
-use super::{speech, text};
+use super::speech;
 use crate::arch::{Built, Family, Graphs};
 use crate::source::Source;
 use crate::weights::Weights;
 use crate::{Error, Options};
 use config::Config;
+
+pub(super) use config::Tokens;
 
 pub(super) const FAMILY: Family = Family {
     name: NAME,
@@ -44,7 +46,7 @@ pub(super) const FAMILY: Family = Family {
     build,
 };
 
-const NAME: &str = "moonshine";
+pub(super) const NAME: &str = "moonshine";
 
 /// More tokens a second are a loop, not speech. The makers stop English at 6.5 and other languages at
 /// 13; no checkpoint says which language it knows.
@@ -61,23 +63,28 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     let unused = weights.finish(|name| name.ends_with("rotary_emb.inv_freq"))?;
     let mut built = Built::tensors(graphs, unused);
 
-    let tokenizer = text::tokenizer(source, config.vocab)?;
-    let job = Task::Transcribe;
-    built.task = text::task(NAME, source, job, options, tokenizer.is_some())?;
-    match tokenizer {
-        None => built.notes.push(text::without_tokenizer()),
-        Some(tokenizer) if built.task == Task::Transcribe => {
-            built.input = Input::Audio(speech::input(source, speech::PIECE_S)?);
-            built.decode = Decode::Transcribe(TranscribeSpec::Moonshine {
-                tokenizer: tokenizer.name.clone(),
-                start_id: config.start_id,
-                end_id: config.end_id,
-                max_tokens_per_s: MAX_TOKENS_PER_S,
-                language: String::new(),
-            });
-            built.files.push(tokenizer);
-        }
-        Some(_) => {}
-    }
+    transcribe(&mut built, source, options, &config.tokens)?;
     Ok(built)
+}
+
+/// Makes a Moonshine write down what it hears, by what lies beside the weights.
+///
+/// # Errors
+/// Those of [`speech::transcribe`].
+pub(super) fn transcribe(
+    built: &mut Built,
+    source: &Source,
+    options: &Options,
+    tokens: &Tokens,
+) -> Result<(), Error> {
+    speech::transcribe(built, (NAME, tokens.vocab), source, options, |tokenizer| {
+        let spec = TranscribeSpec::Moonshine {
+            tokenizer: tokenizer.name.clone(),
+            start_id: tokens.start_id,
+            end_id: tokens.end_id,
+            max_tokens_per_s: MAX_TOKENS_PER_S,
+            language: String::new(),
+        };
+        Ok((speech::input(source, speech::PIECE_S)?, spec))
+    })
 }

@@ -9,11 +9,16 @@
 //!
 //! Where none does, the bundle takes and answers tensors.
 //!
-//! Limits: models of several graphs, such as encoder and decoder, are converted one by one, as tensors.
+//! An encoder that has its decoder beside it is one model with it ([`seq2seq`]). Other models of several
+//! graphs are converted one by one, as tensors.
 
 mod hugging_face;
+mod joined;
 mod literal;
+mod seq2seq;
 mod ultralytics;
+
+use std::path::Path;
 
 use bevel_manifest::{Decode, Input, Task};
 use bevel_onnx::{Dim, Graph, OPSET};
@@ -60,20 +65,13 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
             source.checkpoint.path().display()
         )));
     };
+    if let Some(built) = seq2seq::build(graph, source, options)? {
+        return Ok(built);
+    }
     let mut graph = graph.clone();
-    let version = graph.upgrade().map_err(|error| refused(source, error))?;
-    let simplified = graph.simplify();
-    graph.check().map_err(|error| refused(source, error))?;
-    let job = job(&mut graph, source, options)?;
-
     let mut notes = Vec::new();
-    if version < OPSET {
-        notes.push(format!("operator set {version} was brought to {OPSET}"));
-    }
-    if simplified.after < simplified.before {
-        let (before, after) = (simplified.before, simplified.after);
-        notes.push(format!("{before} nodes became {after}"));
-    }
+    tidy(&mut graph, source.checkpoint.path(), "", &mut notes)?;
+    let job = job(&mut graph, source, options)?;
     notes.extend(job.notes);
     Ok(Built {
         graphs: model(graph),
@@ -86,12 +84,33 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     })
 }
 
-/// A graph that cannot be read is the file's fault, not ours.
-fn refused(source: &Source, error: bevel_onnx::Error) -> Error {
-    Error::Weights(bevel_weights::Error::Onnx {
-        path: source.checkpoint.path().into(),
-        source: Box::new(error),
-    })
+/// Brings a graph to our operator set and makes it short, and notes what was done; a model of several
+/// graphs says to which, by its `role`.
+fn tidy(graph: &mut Graph, path: &Path, role: &str, notes: &mut Vec<String>) -> Result<(), Error> {
+    // A graph that cannot be read is the file's fault, not ours.
+    let refused = |error| {
+        Error::Weights(bevel_weights::Error::Onnx {
+            path: path.into(),
+            source: Box::new(error),
+        })
+    };
+    let version = graph.upgrade().map_err(refused)?;
+    let simplified = graph.simplify();
+    graph.check().map_err(refused)?;
+    let mut note = |done: String| {
+        notes.push(match role {
+            "" => done,
+            role => format!("{role}: {done}"),
+        });
+    };
+    if version < OPSET {
+        note(format!("operator set {version} was brought to {OPSET}"));
+    }
+    if simplified.after < simplified.before {
+        let (before, after) = (simplified.before, simplified.after);
+        note(format!("{before} nodes became {after}"));
+    }
+    Ok(())
 }
 
 fn job(graph: &mut Graph, source: &Source, options: &Options) -> Result<Job, Error> {

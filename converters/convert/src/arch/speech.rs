@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bevel_manifest::{AudioInput, MelSpec, Task, TranscribeSpec};
+use bevel_manifest::{AudioInput, Decode, Input, MelSpec, Task, TranscribeSpec};
 use serde_json::Value;
 
-use crate::arch::BundleFile;
+use crate::arch::{Built, BundleFile, text};
 use crate::labels;
 use crate::source::Source;
 use crate::{Error, Options};
@@ -19,6 +19,34 @@ const TOKENS: &str = "tokens.txt";
 
 /// Longest piece in seconds for models without a limit of their own: attention costs the square.
 pub(super) const PIECE_S: f32 = 20.0;
+
+/// Makes a model of a `family` that writes tokens write down what it hears, where it has a tokenizer for its
+/// `vocab` tokens; `hears` reads front end and special tokens.
+///
+/// # Errors
+/// Those of [`text::tokenizer`], [`text::task`] and `hears`.
+pub(super) fn transcribe(
+    built: &mut Built,
+    (family, vocab): (&'static str, usize),
+    source: &Source,
+    options: &Options,
+    hears: impl FnOnce(&BundleFile) -> Result<(AudioInput, TranscribeSpec), Error>,
+) -> Result<(), Error> {
+    let tokenizer = text::tokenizer(source, vocab)?;
+    let job = Task::Transcribe;
+    built.task = text::task(family, source, job, options, tokenizer.is_some())?;
+    match tokenizer {
+        None => built.notes.push(text::without_tokenizer()),
+        Some(tokenizer) if built.task == job => {
+            let (input, decode) = hears(&tokenizer)?;
+            built.input = Input::Audio(input);
+            built.decode = Decode::Transcribe(decode);
+            built.files.push(tokenizer);
+        }
+        Some(_) => {}
+    }
+    Ok(())
+}
 
 /// Whether the feature extractor marks padding.
 ///

@@ -18,14 +18,14 @@ mod ctranslate2;
 mod network;
 mod speech;
 
-use bevel_manifest::{Decode, Input, Task};
-
 use super::layers::Activation;
 use super::settings::Settings;
-use crate::arch::{Built, Family, Graphs, text};
+use crate::arch::{Built, Family, Graphs};
 use crate::source::Source;
 use crate::weights::Weights;
 use crate::{Error, Options};
+
+pub(super) use speech::Sizes;
 
 pub(super) const FAMILY: Family = Family {
     name: NAME,
@@ -41,7 +41,7 @@ pub(super) const FAMILY: Family = Family {
     build,
 };
 
-const NAME: &str = "whisper";
+pub(super) const NAME: &str = "whisper";
 
 /// What the shapes of the weights do not tell.
 #[derive(Clone)]
@@ -95,30 +95,26 @@ fn build(source: &Source, options: &Options) -> Result<Built, Error> {
     ]);
     let unused = weights.finish(ctranslate2::is_setting)?;
 
-    let tokenizer = text::tokenizer(source, sizes.vocab)?;
-    let job = Task::Transcribe;
-    let task = text::task(NAME, source, job, options, tokenizer.is_some())?;
-    let mut notes = Vec::new();
-    let (input, decode) = match (task, &tokenizer) {
-        (Task::Transcribe, Some(tokenizer)) => (
-            Input::Audio(speech::input(source, &sizes)?),
-            Decode::Transcribe(speech::decode(source, tokenizer, &sizes)?),
-        ),
-        _ => {
-            notes.extend(tokenizer.is_none().then(text::without_tokenizer));
-            (Input::Tensors, Decode::Tensors)
-        }
-    };
-    Ok(Built {
-        graphs,
-        task,
-        input,
-        decode,
-        files: tokenizer
-            .into_iter()
-            .filter(|_| task != Task::Tensors)
-            .collect(),
-        unused: unused.0,
-        notes,
+    let mut built = Built::tensors(graphs, unused);
+    transcribe(&mut built, source, options, &sizes.speech())?;
+    Ok(built)
+}
+
+/// Makes a Whisper write down what it hears, by what lies beside the weights.
+///
+/// # Errors
+/// Those of [`speech::transcribe`](super::speech::transcribe).
+pub(super) fn transcribe(
+    built: &mut Built,
+    source: &Source,
+    options: &Options,
+    sizes: &Sizes,
+) -> Result<(), Error> {
+    let family = (NAME, sizes.vocab);
+    super::speech::transcribe(built, family, source, options, |tokenizer| {
+        Ok((
+            speech::input(source, sizes)?,
+            speech::decode(source, tokenizer, sizes)?,
+        ))
     })
 }

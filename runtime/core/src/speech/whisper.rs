@@ -111,7 +111,7 @@ impl Whisper {
             .any(|o| o.name == "cross_attentions");
         if speech.timestamps == Timestamps::Words && !tells {
             let what = "the decoder does not tell where it looks (no `cross_attentions`), so words have no \
-                        times; convert the checkpoint with this version";
+                        times; convert the weights with this version, not an export of them";
             return Err(Error::Unsupported(format!(
                 "{}: {what}",
                 decoder.path().display()

@@ -12,16 +12,33 @@ pub(super) struct Config {
     pub prefix: &'static str,
     /// D.
     pub hidden: usize,
-    /// V.
-    pub vocab: usize,
+    pub tokens: Tokens,
     pub encoder: Side,
     pub decoder: Side,
     /// Whether queries, keys and values have a bias.
     pub attention_bias: bool,
     /// Whether the output shares the embedding.
     pub tied: bool,
+}
+
+/// What the decoder writes.
+pub(in crate::arch) struct Tokens {
+    /// V.
+    pub vocab: usize,
     pub start_id: u32,
     pub end_id: u32,
+}
+
+impl Tokens {
+    /// # Errors
+    /// Those of [`Settings::size`].
+    pub fn read(settings: &Settings<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            vocab: settings.size("vocab_size", 32768)?,
+            start_id: settings.id("decoder_start_token_id").unwrap_or(1),
+            end_id: settings.id("eos_token_id").unwrap_or(2),
+        })
+    }
 }
 
 /// The numbers of the encoder or of the decoder.
@@ -44,13 +61,11 @@ impl Config {
         Ok(Self {
             prefix: if bare { "" } else { "model." },
             hidden,
-            vocab: settings.size("vocab_size", 32768)?,
+            tokens: Tokens::read(&settings)?,
             encoder: Side::read(&settings, "encoder", hidden, Activation::Gelu)?,
             decoder: Side::read(&settings, "decoder", hidden, Activation::Silu)?,
             attention_bias: settings.flag("attention_bias", false),
             tied: settings.flag("tie_word_embeddings", true),
-            start_id: settings.id("decoder_start_token_id").unwrap_or(1),
-            end_id: settings.id("eos_token_id").unwrap_or(2),
         })
     }
 }

@@ -237,7 +237,7 @@ pub(super) fn decoder(config: &Config, weights: &Weights<'_>) -> Result<Graph, E
     stack.net.graph.set_scope(&prefix);
     let bias = stack.repeat(decoding.bias.clone());
     let rotary = Rotary::new(&mut stack.net, &decoding.positions, stack.side.turning);
-    let table = [config.vocab, hidden];
+    let table = [config.tokens.vocab, hidden];
     let words = format!("{prefix}.embed_tokens.weight");
     let words = stack.net.table(&words, &table)?;
     let mut x = stack.net.graph.node("Gather", &[&words, &decoding.ids], []);
@@ -266,8 +266,9 @@ pub(super) fn decoder(config: &Config, weights: &Weights<'_>) -> Result<Graph, E
     let output = stack
         .net
         .output_table("proj_out.weight", &words, &table, config.tied)?;
-    let logits = stack.net.tied(&x, &output, None, [hidden, config.vocab]);
-    decoding.finish(&mut stack.net, &logits, config.vocab);
+    let vocab = config.tokens.vocab;
+    let logits = stack.net.tied(&x, &output, None, [hidden, vocab]);
+    decoding.finish(&mut stack.net, &logits, vocab);
     Ok(stack.net.graph)
 }
 

@@ -9,7 +9,8 @@ use bevel_manifest::{
 use bevel_onnx::Graph;
 use serde_json::Value;
 
-use super::{Job, fixed};
+use super::seq2seq::WITH_PAST;
+use super::{Job, NAME, fixed};
 use crate::arch::{heads, image, text};
 use crate::source::Source;
 use crate::{Error, Options, labels};
@@ -27,14 +28,25 @@ pub(super) fn job(graph: &Graph, source: &Source, options: &Options) -> Result<O
         return Ok(None);
     };
     let has = |name: &str| graph.inputs.iter().any(|input| input.name == name);
+    if has("decoder_input_ids") {
+        let what = "an encoder and a decoder in one graph, without a cache of keys and values,";
+        return match options.wanted_task() {
+            Some(_) => Err(Error::Unsupported {
+                family: NAME,
+                what: what.into(),
+                next: WITH_PAST.into(),
+            }),
+            None => Ok(Some(Job::tensors(Some(format!(
+                "{what} takes and answers tensors; {WITH_PAST}"
+            ))))),
+        };
+    }
     if class.ends_with("ForImageClassification") && has("pixel_values") {
         return pictures(graph, source, options).map(Some);
     }
     let head = heads::HEADS.iter().find(|(end, ..)| class.ends_with(end));
     match head {
-        Some((_, _, task)) if has("input_ids") && !has("decoder_input_ids") => {
-            texts(*task, graph, source, options)
-        }
+        Some((_, _, task)) if has("input_ids") => texts(*task, graph, source, options),
         _ => Ok(None),
     }
 }

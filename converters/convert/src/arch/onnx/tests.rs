@@ -297,6 +297,34 @@ fn optimum_says_what_its_exports_do() {
 }
 
 #[test]
+fn an_encoder_and_a_decoder_in_one_graph_answer_tensors() {
+    let bench = Bench::new();
+    let folder = bench.dir.path().join("export");
+    let dims = || [Dim::Unknown, Dim::Unknown, Dim::Fixed(3)];
+    let config = json!({"model_type": "t5", "vocab_size": 40});
+    optimum(
+        &folder,
+        "T5ForConditionalGeneration",
+        "logits",
+        dims(),
+        &config,
+    );
+    let path = folder.join("onnx/model.onnx");
+    let mut graph = Graph::load(&path).unwrap();
+    graph.rename("attention_mask", "decoder_input_ids");
+    graph.save(&path).unwrap();
+    let (report, _) = bench.convert(&folder, &plain()).unwrap();
+    assert_eq!(report.task, Task::Tensors);
+    assert!(report.notes.iter().any(|note| note.contains("-with-past")));
+    let asked = Options {
+        task: Some(Task::Transcribe),
+        ..plain()
+    };
+    let error = bench.convert(&folder, &asked).unwrap_err().to_string();
+    assert!(error.contains("-with-past"), "{error}");
+}
+
+#[test]
 fn a_model_in_f16_stays_as_it_is() {
     let mut graph = Graph::new("g");
     let x = graph.input("x", DType::F16, [Dim::named("n"), Dim::Fixed(4)]);

@@ -1,6 +1,6 @@
 use bevel_onnx::{DType, Dim, Graph};
 
-use super::{Config, NAME};
+use super::{Config, NAME, speech};
 use crate::Error;
 use crate::arch::cache::length;
 use crate::arch::conv::Conv;
@@ -55,6 +55,16 @@ impl Sizes {
             source_positions: size("encoder.embed_positions.weight", 0),
             target_positions: size("decoder.embed_positions.weight", 0),
         })
+    }
+
+    /// Those that front end and decoding follow.
+    pub fn speech(&self) -> speech::Sizes {
+        speech::Sizes {
+            vocab: self.vocab,
+            mel_bins: self.mel_bins,
+            source_positions: self.source_positions,
+            target_positions: self.target_positions,
+        }
     }
 }
 

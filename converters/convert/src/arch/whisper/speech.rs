@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use bevel_manifest::{AudioInput, MelSpec, TranscribeSpec};
 use serde_json::Value;
 
-use super::network::Sizes;
 use super::{Config, NAME};
 use crate::Error;
 use crate::arch::BundleFile;
+use crate::arch::settings::Settings;
 use crate::arch::text::TOKENIZER;
 use crate::source::Source;
 
@@ -22,6 +22,33 @@ const HOP_SAMPLES: u32 = 160;
 
 /// Silence beyond the window says nothing.
 const MAX_MARGIN_S: f32 = 30.0;
+
+/// The sizes that front end and decoding follow.
+pub(in crate::arch) struct Sizes {
+    /// V.
+    pub vocab: usize,
+    /// M.
+    pub mel_bins: usize,
+    /// Most positions of the encoder, two frames each.
+    pub source_positions: usize,
+    /// Most tokens.
+    pub target_positions: usize,
+}
+
+impl Sizes {
+    /// Those of `config.json`; `WhisperConfig` of transformers gives defaults.
+    ///
+    /// # Errors
+    /// Those of [`Settings::size`].
+    pub fn read(settings: &Settings<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            vocab: settings.size("vocab_size", MULTILINGUAL_VOCAB)?,
+            mel_bins: settings.size("num_mel_bins", 80)?,
+            source_positions: settings.size("max_source_positions", 1500)?,
+            target_positions: settings.size("max_target_positions", 448)?,
+        })
+    }
+}
 
 /// `preprocessor_config.json`, and the paper's numbers where it says nothing.
 pub(super) fn input(source: &Source, sizes: &Sizes) -> Result<AudioInput, Error> {
