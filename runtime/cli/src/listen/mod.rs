@@ -68,14 +68,19 @@ pub fn listen(args: &ListenArgs) -> anyhow::Result<()> {
     };
     let (mut source, mut output): (Box<dyn Source>, LiveOutput) = match &args.input {
         Some(input) => {
+            // Before the first bytes are waited for: a pipe may stay empty for long.
+            show.note(&listening(args));
             let sound = sound(input, args.pcm)?;
             let recorded = input.as_os_str() != "-";
             let (input, output) = start(sound.sample_rate_hz())?.split();
             (Box::new(Feed::start(sound, recorded, input)?), output)
         }
-        None => microphone_source(args, &mut start)?,
+        None => {
+            let opened = microphone_source(args, &mut start)?;
+            show.note(&listening(args));
+            opened
+        }
     };
-    show.note(&format!("listening to {}; Ctrl-C ends", name(args)));
     let end = args
         .seconds
         .map(|s| Instant::now() + Duration::from_secs_f64(s));
@@ -98,12 +103,13 @@ pub fn listen(args: &ListenArgs) -> anyhow::Result<()> {
     show.end()
 }
 
-fn name(args: &ListenArgs) -> String {
-    match &args.input {
+fn listening(args: &ListenArgs) -> String {
+    let place = match &args.input {
         Some(input) if input.as_os_str() == "-" => "standard input".into(),
         Some(input) => input.display().to_string(),
         None => "the microphone".into(),
-    }
+    };
+    format!("listening to {place}; Ctrl-C ends")
 }
 
 /// A file, or standard input: a recording, or samples as `pcm` describes them.
