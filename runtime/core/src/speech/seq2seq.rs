@@ -78,7 +78,8 @@ impl Seq2Seq {
         &mut self.decoder
     }
 
-    /// Encodes `values` of `shape`: at most `limit` tokens behind `prompt`, the end token left out. Adds the time inside ONNX Runtime to `spent`.
+    /// Encodes `values` of `shape`: at most `limit` tokens behind `prompt`, the end token left out. Adds
+    /// the time inside ONNX Runtime to `spent`.
     ///
     /// # Errors
     /// Those of [`Decoder::greedy`].

@@ -246,9 +246,7 @@ impl Whisper {
                 Trust::Good => {}
                 Trust::Silence => *found = (Decoded::default(), String::new()),
                 Trust::Doubtful => {
-                    let again = encoded.whole && pieces.len() == 1;
-                    let encoded = again.then_some(&encoded);
-                    *found = self.hear_again(piece, found.clone(), encoded, timing)?;
+                    *found = self.hear_again(piece, found.clone(), &encoded, timing)?;
                 }
             }
         }
@@ -256,26 +254,27 @@ impl Whisper {
     }
 
     /// Another try at a piece whose text is doubtful: the first good one, else the likeliest of those that
-    /// do not repeat themselves; none where all do.
+    /// do not repeat themselves; none where all do. `before` is what was heard first, which serves again
+    /// where it is this piece alone in the whole window.
     fn hear_again(
         &mut self,
         piece: &[f32],
         first: (Decoded, String),
-        encoded: Option<&Encoded>,
+        before: &Encoded,
         timing: &mut Timing,
     ) -> Result<(Decoded, String)> {
         let mut tries = vec![first];
-        let whole;
-        let mut temperatures = TEMPERATURES.to_vec();
-        let encoded = match encoded {
-            Some(encoded) => encoded,
-            None => {
-                temperatures.insert(0, 0.0);
-                whole = self.encode(&[piece], true, timing)?;
-                &whole
+        let alone;
+        let encoded = match before.whole && before.rows == 1 {
+            true => before,
+            false => {
+                alone = self.encode(&[piece], true, timing)?;
+                &alone
             }
         };
-        for temperature in temperatures {
+        // The likeliest tokens of the whole window are known where that was heard.
+        let likeliest = (!before.whole).then_some(0.0);
+        for temperature in likeliest.into_iter().chain(TEMPERATURES) {
             let Some(found) = self.decode(encoded, temperature, timing)?.pop() else {
                 break;
             };

@@ -10,8 +10,8 @@ use crate::error::Result;
 /// The most bytes a `tokenizer.json` may have; Whisper's has 2.2 MB.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Bytes of every token of a byte-level BPE, read from `tokenizer.json` without what only encoding needs: a
-/// sixth of the time and a tenth of the memory of the whole tokenizer.
+/// Bytes of every token of a byte-level BPE, read from `tokenizer.json` without what only encoding needs: the
+/// merges, which are most of what takes time and memory.
 #[derive(Debug)]
 pub(in crate::speech) struct ByteTokenizer {
     bytes: Vec<u8>,
