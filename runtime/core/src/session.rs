@@ -58,6 +58,7 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`load`](Self::load).
+    #[cfg(feature = "speech")]
     pub(crate) fn load_small(path: &Path) -> Result<Self> {
         Self::load_with(path, &Devices::from(Device::Cpu), Some(1))
     }
