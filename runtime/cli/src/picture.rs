@@ -6,10 +6,12 @@ use anyhow::Context;
 use bevel::vision::{ImageView, decode_image, load_image};
 use bevel::{Answer, Sample};
 use bevel_manifest::ErrorKind;
-use image::{ImageFormat, Rgb, RgbImage};
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::PngEncoder;
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 
-use crate::draw;
 use crate::failure::fail;
+use crate::{draw, whole};
 
 /// Pixels.
 pub type Picture = RgbImage;
@@ -46,18 +48,30 @@ pub fn keep(
     answer: &mut Answer,
     free: &mut dyn FnMut(&str) -> PathBuf,
 ) -> anyhow::Result<()> {
-    let cannot = |path: &Path| format!("cannot write {}", path.display());
     if let Some(drawn) = draw::answer(picture, answer) {
-        let path = free(ending(name));
-        drawn.save(&path).with_context(|| cannot(&path))?;
+        let ending = ending(name);
+        write(&free(ending), ending, drawn)?;
     }
     if let Answer::Regions(found) = answer {
         let path = free("mask.png");
-        let map = draw::map(found);
-        map.save(&path).with_context(|| cannot(&path))?;
+        write(&path, "png", draw::map(found))?;
         found.mask = Some(path.display().to_string());
     }
     Ok(())
+}
+
+/// Writes PNG or, for every other ending, JPEG. By name, because a choice at run time brings the encoders
+/// of all formats into the program.
+fn write(path: &Path, ending: &str, picture: impl Into<DynamicImage>) -> anyhow::Result<()> {
+    let picture = picture.into();
+    let mut bytes = Vec::new();
+    let encoded = match ending {
+        "png" => picture.write_with_encoder(PngEncoder::new(&mut bytes)),
+        _ => picture.write_with_encoder(JpegEncoder::new(&mut bytes)),
+    };
+    let written = encoded.map_err(anyhow::Error::from);
+    let written = written.and_then(|()| Ok(whole::write(path, &bytes)?));
+    written.with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// That of the picture; PNG where it is of a format that is not written.
