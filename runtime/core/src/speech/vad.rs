@@ -204,7 +204,7 @@ fn run_rows(
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use super::*;
     use bevel_tests::{needs, pulled};
