@@ -49,6 +49,7 @@
 )]
 
 mod bundle;
+mod cancel;
 #[cfg(any(feature = "text", feature = "vision"))]
 mod classes;
 pub mod cpu;
@@ -81,7 +82,8 @@ pub mod verify;
 pub mod vision;
 
 pub use bevel_manifest::{ErrorKind, Manifest, Task as TaskName};
-pub use bundle::Bundle;
+pub use bundle::{Bundle, ModelFile};
+pub use cancel::Cancel;
 pub use device::{Device, Devices};
 pub use error::{Error, Result};
 pub use library::{Pool, Runtime, RuntimeOptions};
