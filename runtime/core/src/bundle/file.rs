@@ -55,6 +55,20 @@ impl ModelFile {
         }
     }
 
+    /// Its content, to be read bit by bit.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] when it cannot be opened.
+    pub fn open(&self) -> Result<Box<dyn io::Read + '_>> {
+        match self.in_memory() {
+            Some(bytes) => Ok(Box::new(bytes)),
+            None => {
+                let file = std::fs::File::open(&self.path).map_err(|e| self.unreadable(e))?;
+                Ok(Box::new(file))
+            }
+        }
+    }
+
     /// Its content.
     ///
     /// # Errors
