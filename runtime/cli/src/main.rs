@@ -39,9 +39,9 @@ use clap::Parser;
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
-    match bevel::cpu::check() {
-        Ok(()) => program(),
-        Err(error) => failure::report(&error.into()),
+    match bevel::cpu::missing() {
+        None => program(),
+        Some(feature) => failure::refuse(feature),
     }
 }
 
