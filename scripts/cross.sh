@@ -85,13 +85,17 @@ check() {
 }
 mkdir -p "target/cross/$name"
 for file in bevel libbevel.so libbevel.a; do
-    made=target/cross/build/$triple/$build/$file
+    # The package has another name, because the Rust library is called bevel.
+    made=target/cross/build/$triple/$build/${file/libbevel/libbevel_capi}
     [ -f "$made" ] || continue
-    cp "$made" "target/cross/$name/"
+    cp "$made" "target/cross/$name/$file"
     case $file in
     *.a) printf '%-40s %9d bytes\n' "target/cross/$name/$file" "$(stat -c %s "$made")" ;;
     *) check "target/cross/$name/$file" ;;
     esac
+    # Programs look for a library by the name that it says it has.
+    soname=$(LC_ALL=C readelf -d "$made" 2>/dev/null | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')
+    [ -z "$soname" ] || ln -sfn "$file" "target/cross/$name/$soname"
 done
 case $machine in
 ARM) echo "there is no wheel of ONNX Runtime for $triple: build it, and set ORT_DYLIB_PATH" ;;
