@@ -109,13 +109,21 @@ quantization = ["fp32"]
             "arm" => "armv7-unknown-linux-gnueabihf".to_string(),
             arch => format!("{arch}-unknown-linux-gnu"),
         };
-        let there = if here.starts_with("aarch64") { "x86_64" } else { "aarch64" };
+        let there = if here.starts_with("aarch64") {
+            "x86_64"
+        } else {
+            "aarch64"
+        };
         let there = format!("{there}-unknown-linux-gnu");
         assert_eq!(mismatches(&target(&here, "", "")), [""; 0]);
         for (from, to, says) in [
             ("2.17", "9.9", "glibc 9.9 or newer, this system 2."),
             ("threads = 1", "threads = 9999", "9999 cores or more"),
-            ("cap_mib = 1", "cap_mib = 999999999", "the cap for b is 999999999 MiB"),
+            (
+                "cap_mib = 1",
+                "cap_mib = 999999999",
+                "the cap for b is 999999999 MiB",
+            ),
             ("threads = 1", "threads = 1\ncores = [7777]", "7778 cores"),
         ] {
             let found = mismatches(&target(&here, from, to));
