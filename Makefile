@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup tools models demo test lint fmt doc bench fuzz check clean
+.PHONY: help setup tools models demo test lint fmt doc bench cross test-cross fuzz check clean
 
 CARGO := cargo
 DATA := ../shared/data
@@ -15,7 +15,7 @@ FLAGS = $$(cat target/cargo-flags)
 export ORT_DISABLE_TELEMETRY := 1
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
 
 tools: ## Name what is missing, with the command that installs it
 	@missing=0; \
@@ -83,6 +83,17 @@ doc: setup ## Build the documentation
 
 bench: $(RELEASE) ## Measure the stages of each model
 	@scripts/bench.sh $(RELEASE) $(DATA) $(BUNDLES)
+
+cross: ## Build for a board, such as T=rpi4, into target/cross
+	@scripts/cross.sh $(T)
+
+# QEMU takes about a minute a model.
+test-cross: $(DEV) ## Build for ARM and compare its answers, emulated, with those of this machine
+	@command -v cargo-nextest >/dev/null || $(CARGO) install --locked cargo-nextest
+	@scripts/qemu.sh
+	@scripts/cross.sh generic-aarch64
+	@scripts/cross.sh generic-armv7
+	@$(CARGO) nextest run --locked -p bevel-tests --test cross --run-ignored all --success-output final
 
 # Nightly alone has the instrumentation; a run that finds something stops with the input's path.
 SECONDS := 300

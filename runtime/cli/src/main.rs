@@ -46,6 +46,15 @@ use clap::Parser;
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
+    match bevel::cpu::missing() {
+        None => program(),
+        Some(feature) => failure::refuse(feature),
+    }
+}
+
+// Apart from `main`, where instructions that the processor lacks may stand anywhere.
+#[inline(never)]
+fn program() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
