@@ -328,6 +328,10 @@ pub struct VerifyArgs {
     /// Allowed difference per unit of the recorded value.
     #[arg(long, default_value_t = Tolerance::default().rtol)]
     pub rtol: f64,
+    /// Recorded on another machine: outputs need a cosine of 0.999 and the same top-1 instead of small
+    /// differences.
+    #[arg(long, conflicts_with_all = ["atol", "rtol"])]
+    pub other_machine: bool,
     /// One JSON object.
     #[arg(long)]
     pub json: bool,
@@ -335,6 +339,11 @@ pub struct VerifyArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {
+    /// A bundle, a catalogue name or a plain model: can it run here, and how fast.
+    pub bundle: Option<PathBuf>,
+    /// Compare this machine with a board's profile: its name, such as rpi5, or a FILE.toml.
+    #[arg(long, value_name = "BOARD")]
+    pub target: Option<PathBuf>,
     /// One JSON object.
     #[arg(long)]
     pub json: bool,

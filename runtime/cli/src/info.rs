@@ -109,7 +109,7 @@ fn graph(name: String, path: &Path) -> anyhow::Result<Graph> {
 }
 
 /// The graph and, where there is one, the file beside it that holds its weights.
-fn files(path: &Path) -> Vec<PathBuf> {
+pub fn files(path: &Path) -> Vec<PathBuf> {
     let mut data = path.as_os_str().to_owned();
     data.push(".data");
     vec![path.to_path_buf(), data.into()]

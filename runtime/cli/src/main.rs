@@ -26,8 +26,8 @@ mod listen;
 mod models;
 mod open;
 mod run;
+mod sample;
 mod show;
-#[cfg(feature = "convert")]
 mod targets;
 mod verify;
 mod whole;
