@@ -157,7 +157,7 @@ pub struct ConvertArgs {
     /// Recorded tensors that the converted model has to reproduce, as for `verify`.
     #[arg(long, value_name = "FILE.safetensors")]
     pub verify: Option<PathBuf>,
-    /// The board it is for, such as raspberry-pi-5, or a profile FILE.toml; this machine when not
+    /// The board it is for, such as rpi5, or a profile FILE.toml; this machine when not
     /// given.
     #[arg(long, value_name = "BOARD")]
     pub target: Option<PathBuf>,
