@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bevel::{Devices, Runtime, RuntimeOptions, Session, Tensor, TensorData};
+use bevel::{Options, Runtime, RuntimeOptions, Session, Tensor, TensorData};
 use bevel_onnx::{Attribute, DType, Dim, Graph};
 use bevel_tests::root;
 
@@ -222,7 +222,7 @@ fn graph(seed: u64) -> Graph {
 fn run(graph: &Graph, folder: &Path, inputs: &BTreeMap<String, Tensor>) -> Vec<f64> {
     let path = folder.join("g.onnx");
     graph.save(&path).unwrap();
-    let mut session = Session::load(&path, &Devices::default()).unwrap();
+    let mut session = Session::load(&path.as_path().into(), &Options::default()).unwrap();
     let outputs = session.run_tensors(inputs).unwrap();
     assert_eq!(outputs["y"].shape, inputs["x"].shape);
     outputs["y"].data.to_f64()

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bevel::{Bundle, Devices, Session, Tensor, TensorData};
+use bevel::{Bundle, Options, Session, Tensor, TensorData};
 use bevel_tests::{arg, bevel, bevel_json, needs, root, shared, success};
 use safetensors::SafeTensors;
 
@@ -120,7 +120,7 @@ fn wavenet_answers_the_same_sample_by_sample() {
     let (_out, bundle) = converted(&folder, &[]);
     let bundle = Bundle::load(&bundle).unwrap();
     let step = bundle.graph(None, "step").unwrap();
-    let mut step = Session::load(step, &Devices::default()).unwrap();
+    let mut step = Session::load(step, &Options::default()).unwrap();
 
     let recorded = std::fs::read(folder.join("io.safetensors")).unwrap();
     let recorded = SafeTensors::deserialize(&recorded).unwrap();

@@ -1,9 +1,9 @@
 //! `bevel info`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use bevel::{Bundle, Devices, Session, TensorInfo};
+use bevel::{Bundle, ModelFile, Options, Session, TensorInfo};
 use bevel_manifest::Manifest;
 use serde::Serialize;
 
@@ -54,7 +54,7 @@ pub fn info(args: &InfoArgs) -> anyhow::Result<()> {
             Report {
                 path: args.model.display().to_string(),
                 manifest: None,
-                graphs: vec![graph(name, &args.model)?],
+                graphs: vec![graph(name, &args.model.as_path().into())?],
             }
         }
         false => of_bundle(&open::bundle(&args.model, None)?)?,
@@ -71,8 +71,8 @@ fn of_bundle(bundle: &Bundle) -> anyhow::Result<Report> {
     let mut graphs = Vec::new();
     for variant in &bundle.manifest().variants {
         for role in variant.graphs.keys() {
-            let path = bundle.graph(Some(&variant.name), role)?;
-            graphs.push(graph(format!("{}/{role}", variant.name), path)?);
+            let file = bundle.graph(Some(&variant.name), role)?;
+            graphs.push(graph(format!("{}/{role}", variant.name), file)?);
         }
     }
     Ok(Report {
@@ -82,8 +82,9 @@ fn of_bundle(bundle: &Bundle) -> anyhow::Result<Report> {
     })
 }
 
-fn graph(name: String, path: &Path) -> anyhow::Result<Graph> {
-    let session = Session::load(path, &Devices::default())?;
+fn graph(name: String, file: &ModelFile) -> anyhow::Result<Graph> {
+    let session = Session::load(file, &Options::default())?;
+    let path = file.path();
     let list = |tensors: &[TensorInfo]| {
         let io = |t: &TensorInfo| Io {
             name: t.name.clone(),
@@ -96,11 +97,7 @@ fn graph(name: String, path: &Path) -> anyhow::Result<Graph> {
     Ok(Graph {
         name,
         file: path.display().to_string(),
-        size_bytes: files(path)
-            .iter()
-            .filter_map(|p| std::fs::metadata(p).ok())
-            .map(|m| m.len())
-            .sum(),
+        size_bytes: size_bytes(file)?,
         inputs: list(session.inputs()),
         outputs: list(session.outputs()),
         operators,
@@ -108,11 +105,16 @@ fn graph(name: String, path: &Path) -> anyhow::Result<Graph> {
     })
 }
 
-/// The graph and, where there is one, the file beside it that holds its weights.
-pub fn files(path: &Path) -> Vec<PathBuf> {
+/// Size of a graph with its weights.
+pub fn size_bytes(graph: &ModelFile) -> anyhow::Result<u64> {
+    Ok(graph.size_bytes()? + beside(graph.path()))
+}
+
+/// Size of the file beside a graph that holds its weights, where there is one.
+fn beside(path: &Path) -> u64 {
     let mut data = path.as_os_str().to_owned();
     data.push(".data");
-    vec![path.to_path_buf(), data.into()]
+    std::fs::metadata(data).map_or(0, |m| m.len())
 }
 
 #[cfg(feature = "convert")]

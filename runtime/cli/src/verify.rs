@@ -127,7 +127,8 @@ fn compare(args: &VerifyArgs, bundle: Option<&Bundle>, io: &Path) -> anyhow::Res
     let recording = read(io)?;
     let tolerance = tolerance(args);
     let Some(bundle) = bundle else {
-        let graphs = BTreeMap::from([("model", args.model.as_path())]);
+        let model = args.model.as_path().into();
+        let graphs = BTreeMap::from([("model", &model)]);
         return Ok(verify::verify(&graphs, None, &recording, tolerance)?);
     };
     let mut names = bundle.manifest().variants.iter().map(|v| v.name.as_str());

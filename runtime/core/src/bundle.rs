@@ -1,60 +1,91 @@
-//! A bundle on disk, or a plain model seen through a recipe: a manifest and where its files are.
+//! A bundle, on disk or in memory, or a plain model seen through a recipe: a manifest and where its
+//! files are.
+
+mod file;
+mod packed;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use bevel_manifest::{Error as ManifestError, FILE_NAME, Manifest, Recipe};
 
 use crate::error::{Error, Result};
 
-/// A model that can be opened: its manifest, and a real path for every file the manifest names.
+pub use file::ModelFile;
+
+/// A model that can be opened: its manifest, and every file that the manifest names.
 #[derive(Debug, Clone)]
 pub struct Bundle {
     root: PathBuf,
     manifest: Manifest,
-    files: BTreeMap<String, PathBuf>,
+    files: BTreeMap<String, ModelFile>,
 }
 
 impl Bundle {
-    /// Opens a bundle directory. Sizes of its files are compared with the manifest, so a truncated
-    /// copy is told at once; hashes are compared by `bevel verify`, which reads everything.
+    /// Opens a bundle directory, or the same packed into one file, a tar archive without compression.
+    /// Sizes of its files are compared with the manifest, so a truncated copy is told at once; hashes
+    /// are compared by `bevel verify`, which reads everything. A packed bundle is read into memory.
     ///
     /// # Errors
     /// [`Error::ModelFile`] when the directory or a file is missing, [`Error::Manifest`] when
     /// `bundle.toml` is wrong, [`Error::Model`] when a file is not the size it should be.
     pub fn load(root: &Path) -> Result<Self> {
-        let path = root.join(FILE_NAME);
-        if !root.is_dir() || !path.is_file() {
+        let unreadable = |source| Error::ModelFile {
+            path: root.to_path_buf(),
+            source,
+        };
+        if root.is_file() {
+            let archive = File::open(root).map_err(unreadable)?;
+            let members = packed::members(root, archive)?;
+            return Self::of(root, |name| ModelFile::packed(root, &members, name));
+        }
+        Self::of(root, |name| {
+            let path = root.join(name);
+            path.is_file().then(|| ModelFile::from(path.as_path()))
+        })
+    }
+
+    /// Opens a packed bundle that is in memory, see [`load`](Self::load). What is needed is copied out of
+    /// `archive`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn from_bytes(archive: &[u8]) -> Result<Self> {
+        let root = Path::new("bundle in memory");
+        let members = packed::members(root, archive)?;
+        Self::of(root, |name| ModelFile::packed(root, &members, name))
+    }
+
+    /// Reads and checks the manifest.
+    fn of(root: &Path, find: impl Fn(&str) -> Option<ModelFile>) -> Result<Self> {
+        let Some(file) = find(FILE_NAME) else {
             return Err(Error::model(
                 root,
                 "not a bundle (a directory with bundle.toml); for a plain model give --recipe \
                  FILE.toml, for a checkpoint run `bevel convert` first",
             ));
-        }
-        let text = read_text(&path)?;
-        let manifest = Manifest::from_toml(&text).map_err(|source| Error::Manifest {
-            path: path.clone(),
+        };
+        let manifest = Manifest::from_toml(&file.text()?).map_err(|source| Error::Manifest {
+            path: file.path().to_path_buf(),
             source,
         })?;
-        for file in &manifest.files {
-            let path = root.join(&file.path);
-            let size = std::fs::metadata(&path)
-                .map_err(|source| Error::ModelFile {
-                    path: path.clone(),
-                    source,
-                })?
-                .len();
-            if size != file.size_bytes {
+        for entry in &manifest.files {
+            // One that is not there is as good as one that cannot be read.
+            let file = find(&entry.path);
+            let file = file.unwrap_or_else(|| root.join(&entry.path).as_path().into());
+            let size = file.size_bytes()?;
+            if size != entry.size_bytes {
                 return Err(Error::model(
-                    &path,
+                    file.path(),
                     format!(
                         "{size} bytes, bundle.toml says {}; copy the bundle again",
-                        file.size_bytes
+                        entry.size_bytes
                     ),
                 ));
             }
         }
-        Self::new(root.to_path_buf(), manifest, |name| Some(root.join(name)))
+        Self::new(root.to_path_buf(), manifest, find)
     }
 
     /// A plain model through a recipe file. `model` is the graph, or for models of several graphs
@@ -64,7 +95,7 @@ impl Bundle {
     /// [`Error::Manifest`] when the recipe is wrong or describes a checkpoint that must be
     /// converted, [`Error::Model`] when a file it names is nowhere.
     pub fn load_with_recipe(model: &Path, recipe: &Path) -> Result<Self> {
-        let text = read_text(recipe)?;
+        let text = ModelFile::from(recipe).text()?;
         let bad = |source| Error::Manifest {
             path: recipe.to_path_buf(),
             source,
@@ -85,28 +116,29 @@ impl Bundle {
         }
         let beside = recipe.parent().unwrap_or(Path::new(""));
         Self::new(folder.to_path_buf(), manifest, |name| match graph {
-            Some(graph) if parsed.graphs.values().any(|g| g == name) => Some(graph.to_path_buf()),
-            _ => [folder, beside]
-                .iter()
-                .map(|f| f.join(name))
-                .find(|p| p.is_file()),
+            Some(graph) if parsed.graphs.values().any(|g| g == name) => Some(graph.into()),
+            _ => {
+                let mut paths = [folder, beside].into_iter().map(|f| f.join(name));
+                let path = paths.find(|p| p.is_file());
+                path.map(|path| path.as_path().into())
+            }
         })
     }
 
     fn new(
         root: PathBuf,
         manifest: Manifest,
-        find: impl Fn(&str) -> Option<PathBuf>,
+        find: impl Fn(&str) -> Option<ModelFile>,
     ) -> Result<Self> {
         let mut files = BTreeMap::new();
         for name in manifest.paths() {
-            let path = find(name).ok_or_else(|| {
+            let file = find(name).ok_or_else(|| {
                 Error::model(
                     &root,
                     format!("`{name}` is missing, and not beside the recipe either"),
                 )
             })?;
-            files.insert(name.to_string(), path);
+            files.insert(name.to_string(), file);
         }
         Ok(Self {
             root,
@@ -115,7 +147,7 @@ impl Bundle {
         })
     }
 
-    /// The directory of the bundle.
+    /// The directory of the bundle, its file where it is packed, or what messages call one in memory.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -125,20 +157,20 @@ impl Bundle {
         &self.manifest
     }
 
-    /// The real path of a file that the manifest names.
+    /// A file that the manifest names.
     ///
     /// # Errors
     /// [`Error::Internal`] for a name the manifest does not hold.
-    pub fn file(&self, name: &str) -> Result<&Path> {
-        let path = self.files.get(name).map(PathBuf::as_path);
-        path.ok_or_else(|| Error::Internal(format!("`{name}` is not a file of the bundle")))
+    pub fn file(&self, name: &str) -> Result<&ModelFile> {
+        let file = self.files.get(name);
+        file.ok_or_else(|| Error::Internal(format!("`{name}` is not a file of the bundle")))
     }
 
     /// The graph of a role in the chosen variant, or in the one called `variant`.
     ///
     /// # Errors
     /// [`Error::Manifest`] when there is no such variant or role.
-    pub fn graph(&self, variant: Option<&str>, role: &str) -> Result<&Path> {
+    pub fn graph(&self, variant: Option<&str>, role: &str) -> Result<&ModelFile> {
         let graphs = self.graphs(variant)?;
         graphs.get(role).copied().ok_or_else(|| {
             let roles: Vec<_> = graphs.keys().copied().collect();
@@ -154,7 +186,7 @@ impl Bundle {
     ///
     /// # Errors
     /// [`Error::Manifest`] when there is no such variant.
-    pub fn graphs(&self, variant: Option<&str>) -> Result<BTreeMap<&str, &Path>> {
+    pub fn graphs(&self, variant: Option<&str>) -> Result<BTreeMap<&str, &ModelFile>> {
         let variant = self.manifest.variant(variant);
         let variant = variant.map_err(|source| self.bad_manifest(source))?;
         let graphs = variant.graphs.iter();
@@ -175,28 +207,14 @@ impl Bundle {
     /// # Errors
     /// [`Error::ModelFile`] or [`Error::Model`] when it is missing, empty or not UTF-8.
     pub fn labels(&self, name: &str) -> Result<Vec<String>> {
-        let path = self.file(name)?;
-        let labels: Vec<_> = read_text(path)?
-            .lines()
-            .map(|l| l.trim().to_string())
-            .collect();
+        let file = self.file(name)?;
+        let labels: Vec<_> = file.text()?.lines().map(|l| l.trim().to_string()).collect();
         if labels.is_empty() {
             return Err(Error::model(
-                path,
+                file.path(),
                 "no labels in it; write one label a line",
             ));
         }
         Ok(labels)
     }
-}
-
-pub(crate) fn read_text(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(|source| Error::ModelFile {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        Error::model(path, format!("not UTF-8 text (byte {at})"))
-    })
 }

@@ -63,6 +63,12 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The memory that was allowed is used up.
+    #[error("{0}")]
+    Memory(String),
+    /// It was stopped by [`Cancel`](crate::Cancel).
+    #[error("cancelled")]
+    Cancelled,
     /// Well-formed, but not something this build does.
     #[error("{0}")]
     Unsupported(String),
@@ -79,6 +85,8 @@ impl Error {
             Self::ModelFile { .. } | Self::Manifest { .. } | Self::Model { .. } => ErrorKind::Model,
             Self::Run { .. } => ErrorKind::Model,
             Self::Input(_) | Self::InputFile { .. } => ErrorKind::Input,
+            Self::Memory(_) => ErrorKind::Memory,
+            Self::Cancelled => ErrorKind::Cancelled,
             Self::Unsupported(_) => ErrorKind::Unsupported,
             Self::Internal(_) => ErrorKind::Internal,
         }

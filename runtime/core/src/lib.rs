@@ -43,6 +43,7 @@
 )]
 
 mod bundle;
+mod cancel;
 mod classes;
 pub mod cpu;
 mod decoder;
@@ -62,7 +63,8 @@ pub mod verify;
 pub mod vision;
 
 pub use bevel_manifest::{ErrorKind, Manifest, Task as TaskName};
-pub use bundle::Bundle;
+pub use bundle::{Bundle, ModelFile};
+pub use cancel::Cancel;
 pub use device::{Device, Devices};
 pub use error::{Error, Result};
 pub use library::{Pool, Runtime, RuntimeOptions};

@@ -7,6 +7,11 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use crate::error::{Error, Result, one_line};
 
+mod confinement;
+mod memory;
+
+use confinement::Confinement;
+
 /// What holds for the whole process, because ONNX Runtime has one environment per process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -17,6 +22,15 @@ pub struct RuntimeOptions {
     pub threads: Option<usize>,
     /// Which threads run the graphs.
     pub pool: Pool,
+    /// The most bytes that ONNX Runtime may hold for weights and results of all models of the process,
+    /// on the CPU. What needs more fails with [`Error::Memory`]. No limit when not given. Weights that
+    /// are mapped from a file do not count.
+    pub memory_cap_bytes: Option<usize>,
+    /// Processors, counted from 0 as the system does, on which the threads of pools run; all when not
+    /// given. The thread that asks a model takes part and stays where it is. Linux only.
+    pub cores: Option<Vec<usize>>,
+    /// How much the threads of pools give way to others, 1 ..= 19 as `nice` counts. Linux only.
+    pub nice: Option<u8>,
 }
 
 /// Which threads run the graphs. Either way they sleep between runs.
@@ -54,6 +68,8 @@ impl RuntimeOptions {
 pub struct Runtime {
     pub(crate) environment: ort::environment::Environment,
     pub(crate) pool: Pool,
+    pub(crate) memory_cap_bytes: Option<usize>,
+    confinement: Confinement,
     path: PathBuf,
     threads: usize,
 }
@@ -106,16 +122,21 @@ impl Runtime {
             Some(path) => path.clone(),
             None => Self::find()?,
         };
-        let threads = options
-            .threads
-            .unwrap_or_else(crate::cpu::physical_cores)
-            .max(1);
+        let confinement = Confinement::new(options)?;
+        let threads = options.threads.unwrap_or_else(|| confinement.threads());
+        let threads = threads.max(1);
         check_file(&path)?;
         disable_telemetry();
-        let environment = start_environment(&path, threads, options.pool)?;
+        let start = || start_environment(&path, threads, options.pool);
+        let environment = confinement.run(start)??;
+        if let Some(bytes) = options.memory_cap_bytes {
+            memory::cap(&environment, bytes)?;
+        }
         Ok(RUNTIME.get_or_init(|| Self {
             environment,
             pool: options.pool,
+            memory_cap_bytes: options.memory_cap_bytes,
+            confinement,
             path,
             threads,
         }))
@@ -157,6 +178,20 @@ impl Runtime {
             NAMES[0],
             places.join(", ")
         )))
+    }
+
+    /// Does `work` in a thread whose children run where threads of pools are to run.
+    pub(crate) fn confined<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        match self.pool {
+            Pool::PerGraph => self.confinement.run(work),
+            // The pool is there already.
+            Pool::Shared => Ok(work()),
+        }
+    }
+
+    /// What ONNX Runtime says when the memory cap is reached, as an error of that kind.
+    pub(crate) fn out_of_memory(&self, what: &str) -> Option<Error> {
+        memory::refused(what, self.memory_cap_bytes)
     }
 
     /// The library that was loaded.

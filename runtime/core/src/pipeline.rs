@@ -23,6 +23,8 @@ use crate::session::Session;
 pub struct Options {
     /// Where it runs; the CPU when not given.
     pub devices: Devices,
+    /// What stops the model from another thread.
+    pub cancel: crate::Cancel,
     /// Which precision of the bundle runs.
     pub variant: Option<String>,
     /// Detections below this score are dropped, in 0 ..= 1.
@@ -192,7 +194,7 @@ impl<T: Task> Pipeline<T> {
         Runtime::get()?;
         let (task, session) = std::thread::scope(|scope| {
             let task = scope.spawn(|| T::load(bundle, options));
-            let session = Session::load(graph, &options.devices);
+            let session = Session::load(graph, options);
             (task.join(), session)
         });
         let mut task =

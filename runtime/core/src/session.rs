@@ -6,9 +6,12 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{HasSelectedOutputs, RunOptions, SessionInputValue, SessionOutputs};
 use ort::value::{TensorElementType, ValueType};
 
+use crate::bundle::ModelFile;
+use crate::cancel::Cancel;
 use crate::device::{Device, Devices};
 use crate::error::{Error, Result, one_line};
 use crate::library::{Pool, Runtime};
+use crate::pipeline::Options;
 use crate::recording;
 
 /// Name, element type and shape of a graph's input or output.
@@ -39,18 +42,19 @@ pub struct Session {
     inner: ort::session::Session,
     path: PathBuf,
     device: Device,
+    cancel: Cancel,
     inputs: Vec<TensorInfo>,
     outputs: Vec<TensorInfo>,
 }
 
 impl Session {
-    /// Loads a graph (`.onnx` or `.ort`) on the first of `devices` that can be had.
+    /// Loads a graph (`.onnx` or `.ort`) on the first device of `options` that can be had.
     ///
     /// # Errors
     /// [`Error::Library`] without ONNX Runtime, [`Error::Device`] when none of the devices can be
     /// had, [`Error::ModelFile`] or [`Error::Model`] when the file is missing or not a graph.
-    pub fn load(path: &Path, devices: &Devices) -> Result<Self> {
-        Self::load_with(path, devices, None)
+    pub fn load(file: &ModelFile, options: &Options) -> Result<Self> {
+        Self::load_with(file, &options.devices, options.cancel.clone(), None)
     }
 
     /// Loads a graph that is so small that sharing its work between threads costs more than it
@@ -58,25 +62,28 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`load`](Self::load).
-    pub(crate) fn load_small(path: &Path) -> Result<Self> {
-        Self::load_with(path, &Devices::from(Device::Cpu), Some(1))
+    pub(crate) fn load_small(file: &ModelFile, options: &Options) -> Result<Self> {
+        let devices = Devices::from(Device::Cpu);
+        Self::load_with(file, &devices, options.cancel.clone(), Some(1))
     }
 
     /// Loads a graph with so many threads of its own, or those of the runtime.
-    fn load_with(path: &Path, devices: &Devices, threads: Option<usize>) -> Result<Self> {
+    fn load_with(
+        file: &ModelFile,
+        devices: &Devices,
+        cancel: Cancel,
+        threads: Option<usize>,
+    ) -> Result<Self> {
         let runtime = Runtime::get()?;
-        if let Err(source) = std::fs::File::open(path) {
-            return Err(Error::ModelFile {
-                path: path.to_path_buf(),
-                source,
-            });
-        }
+        file.size_bytes()?;
         let mut refused = None;
         for device in devices.iter() {
-            match device
-                .check()
-                .and_then(|()| Self::load_on(runtime, path, device, threads))
-            {
+            let load = || {
+                device.check()?;
+                Self::load_on(runtime, file, device, threads, &cancel)
+            };
+            // Threads of a pool are made where the graph is loaded.
+            match runtime.confined(load)? {
                 Ok(session) => return Ok(session),
                 Err(e @ (Error::Device(_) | Error::Library(_))) => refused = refused.or(Some(e)),
                 Err(e) => return Err(e),
@@ -87,20 +94,23 @@ impl Session {
 
     fn load_on(
         runtime: &Runtime,
-        path: &Path,
+        file: &ModelFile,
         device: Device,
         threads: Option<usize>,
+        cancel: &Cancel,
     ) -> Result<Self> {
-        let mut builder = builder(runtime, device, path, threads)
+        let path = file.path();
+        let mut builder = builder(runtime, device, file, threads)
             .map_err(|e| Error::Device(format!("device {device}: {}", one_line(&e.to_string()))))?;
-        let inner = builder.commit_from_file(path).map_err(|e| {
-            Error::model(
-                path,
-                format!(
-                    "not a graph ONNX Runtime can load: {}",
-                    one_line(&e.to_string())
-                ),
-            )
+        let inner = match file.in_memory() {
+            Some(bytes) => builder.commit_from_memory(bytes),
+            None => builder.commit_from_file(path),
+        };
+        let inner = inner.map_err(|e| {
+            let what = one_line(&e.to_string());
+            runtime.out_of_memory(&what).unwrap_or_else(|| {
+                Error::model(path, format!("not a graph ONNX Runtime can load: {what}"))
+            })
         })?;
         let inputs = inner
             .inputs()
@@ -116,6 +126,7 @@ impl Session {
             inner,
             path: path.to_path_buf(),
             device,
+            cancel: cancel.clone(),
             inputs,
             outputs,
         })
@@ -173,9 +184,11 @@ impl Session {
         &'s mut self,
         inputs: Vec<(&str, SessionInputValue<'_>)>,
     ) -> Result<SessionOutputs<'s>> {
-        let path = &self.path;
+        let (path, cancel) = (&self.path, &self.cancel);
         recording::note(path, &inputs)?;
-        self.inner.run(inputs).map_err(|e| run_error(path, &e))
+        cancel.check()?;
+        let outputs = self.inner.run_with_options(inputs, cancel.options()?);
+        outputs.map_err(|e| run_error(path, &e, cancel))
     }
 
     /// Runs the graph for some of its outputs only.
@@ -184,29 +197,36 @@ impl Session {
         inputs: Vec<(&str, SessionInputValue<'_>)>,
         selected: &'s RunOptions<HasSelectedOutputs>,
     ) -> Result<SessionOutputs<'s>> {
-        let path = &self.path;
+        let (path, cancel) = (&self.path, &self.cancel);
         recording::note(path, &inputs)?;
+        // One step of a decoder is short: it is not stopped halfway.
+        cancel.check()?;
         let outputs = self.inner.run_with_options(inputs, selected);
-        outputs.map_err(|e| run_error(path, &e))
+        outputs.map_err(|e| run_error(path, &e, cancel))
     }
 }
 
-fn run_error(path: &Path, error: &ort::Error) -> Error {
-    Error::Run {
+fn run_error(path: &Path, error: &ort::Error, cancel: &Cancel) -> Error {
+    let what = one_line(&error.to_string());
+    if let Err(cancelled) = cancel.check() {
+        return cancelled;
+    }
+    let memory = Runtime::get().ok().and_then(|r| r.out_of_memory(&what));
+    memory.unwrap_or_else(|| Error::Run {
         graph: path
             .file_name()
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned(),
-        what: one_line(&error.to_string()),
-    }
+        what,
+    })
 }
 
 /// The whole builder chain stays in one function: its error type cannot cross threads.
 fn builder(
     runtime: &Runtime,
     device: Device,
-    path: &Path,
+    file: &ModelFile,
     threads: Option<usize>,
 ) -> ort::Result<SessionBuilder> {
     let mut builder = ort::session::Session::builder(&runtime.environment)?
@@ -223,7 +243,13 @@ fn builder(
             .with_intra_threads(threads.unwrap_or(runtime.threads()))?
             .with_config_entry("session.force_spinning_stop", "1")?;
     }
-    if path.extension().is_some_and(|e| e == "ort") {
+    if runtime.memory_cap_bytes.is_some() {
+        builder = builder.with_env_allocators()?;
+    }
+    for (name, bytes) in file.weights() {
+        builder = builder.with_external_initializer_file_in_memory(name, bytes)?;
+    }
+    if file.path().extension().is_some_and(|e| e == "ort") && file.in_memory().is_none() {
         // Weights stay in the mapped file instead of being read and then copied.
         builder = builder
             .with_config_entry("session.use_memory_mapped_ort_model", "1")?

@@ -26,8 +26,9 @@ use std::path::Path;
 use bevel_manifest::GenerateSpec;
 use serde::Serialize;
 
-use crate::device::Devices;
+use crate::bundle::ModelFile;
 use crate::error::{Error, Result};
+use crate::pipeline::Options;
 use crate::session::Session;
 use crate::tensors::Tensor;
 
@@ -87,14 +88,14 @@ impl Recording {
 /// [`Error::Input`] where names, types or shapes of the recording are not the model's,
 /// [`Error::Model`] for an output that no graph has, and those of [`Session`].
 pub fn verify(
-    graphs: &BTreeMap<&str, &Path>,
+    graphs: &BTreeMap<&str, &ModelFile>,
     generation: Option<&GenerateSpec>,
     recording: &Recording,
     tolerance: Tolerance,
 ) -> Result<Verified> {
     let mut waiting = Vec::new();
-    for (role, path) in graphs {
-        waiting.push((*role, Session::load(path, &Devices::default())?));
+    for (role, file) in graphs {
+        waiting.push((*role, Session::load(file, &Options::default())?));
     }
     let mut known = Known::new(&recording.inputs);
     let mut ran: Vec<String> = Vec::new();
@@ -137,11 +138,11 @@ pub fn verify(
 /// As [`verify`]; [`Error::Input`] where no recorded output is this graph's.
 pub fn verify_one(
     role: &str,
-    graph: &Path,
+    graph: &ModelFile,
     recording: &Recording,
     tolerance: Tolerance,
 ) -> Result<Verified> {
-    let mut session = Session::load(graph, &Devices::default())?;
+    let mut session = Session::load(graph, &Options::default())?;
     let mut known = Known::new(&recording.inputs);
     for (name, tensor) in &recording.outputs {
         known
@@ -291,9 +292,9 @@ impl<'a> Known<'a> {
         recorded.keys().find(|name| !self.used.contains(*name))
     }
 
-    fn lacks(&self, graphs: &BTreeMap<&str, &Path>, name: &str) -> Error {
+    fn lacks(&self, graphs: &BTreeMap<&str, &ModelFile>, name: &str) -> Error {
         let names: Vec<_> = self.outputs.keys().map(String::as_str).collect();
-        let path = graphs.values().next().copied();
+        let path = graphs.values().next().map(|file| file.path());
         Error::model(
             path.unwrap_or(Path::new("")),
             format!("has no output `{name}`, only: {}", names.join(", ")),

@@ -15,6 +15,10 @@ pub enum ErrorKind {
     Unsupported,
     /// A quality gate failed.
     Quality,
+    /// The memory that was allowed is used up.
+    Memory,
+    /// The caller stopped it.
+    Cancelled,
     /// A defect of Bevel.
     Internal,
 }
@@ -29,7 +33,9 @@ impl ErrorKind {
             Self::Busy => 5,
             Self::Unsupported => 6,
             Self::Quality => 7,
+            Self::Memory => 8,
             Self::Internal => 70,
+            Self::Cancelled => 130,
         }
     }
 }

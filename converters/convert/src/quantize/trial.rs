@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bevel::tensors::Named;
-use bevel::{Devices, Runtime, RuntimeOptions, Session, TensorData};
+use bevel::{Options, Runtime, RuntimeOptions, Session, TensorData};
 use bevel_onnx::{DType, Dim, Graph, Tensor};
 
 use super::Seen;
@@ -65,7 +65,7 @@ pub(crate) fn session(path: &Path) -> Session {
     let mut options = RuntimeOptions::default();
     options.library = Some(root.join("target/onnxruntime/host/libonnxruntime.so"));
     Runtime::start(&options).unwrap();
-    Session::load(path, &Devices::default()).unwrap()
+    Session::load(&path.into(), &Options::default()).unwrap()
 }
 
 /// Takes note of these values.

@@ -85,9 +85,5 @@ fn ms(start: Instant) -> f64 {
 /// Bytes of the graphs that run, with the weights in files of their own.
 fn weights(bundle: &Bundle) -> anyhow::Result<u64> {
     let graphs = bundle.graphs(None)?;
-    let files = graphs.values().flat_map(|path| info::files(path));
-    Ok(files
-        .filter_map(|path| path.metadata().ok())
-        .map(|data| data.len())
-        .sum())
+    graphs.values().map(|graph| info::size_bytes(graph)).sum()
 }

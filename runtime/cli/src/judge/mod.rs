@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bevel::tensors::Named;
 use bevel::verify::Tolerance;
-use bevel::{Answer, Bundle, Devices, Options, RecordingLimits, Runtime, Session, TensorData};
+use bevel::{Answer, Bundle, Options, RecordingLimits, Runtime, Session, TensorData};
 use bevel_convert::{BoxError, Judge, Quality, Recorded, See};
 use bevel_manifest::{Input, Manifest};
 
@@ -123,7 +123,8 @@ impl Side {
         let answers = answers?;
         let mut runs: BTreeMap<String, Vec<Named>> = BTreeMap::new();
         let mut counts = BTreeMap::new();
-        for (role, path) in &graphs {
+        for (role, graph) in &graphs {
+            let path = graph.path();
             counts.insert((*role).to_owned(), recording.count(path));
             runs.insert((*role).to_owned(), recording.runs(path).to_vec());
         }
@@ -153,7 +154,7 @@ impl Side {
         runs: usize,
         see: See<'_>,
     ) -> anyhow::Result<()> {
-        let mut session = Session::load(graph, &Devices::default())?;
+        let mut session = Session::load(&graph.into(), &Options::default())?;
         for (i, inputs) in self.runs(role).iter().take(runs).enumerate() {
             for (name, tensor) in session.run_tensors(inputs)? {
                 if let TensorData::F32(values) = &tensor.data {
@@ -167,7 +168,7 @@ impl Side {
     fn try_time(&mut self, role: &str, graphs: &[&Path]) -> anyhow::Result<Vec<f64>> {
         let mut sessions = Vec::new();
         for graph in graphs {
-            sessions.push(Session::load(graph, &Devices::default())?);
+            sessions.push(Session::load(&(*graph).into(), &Options::default())?);
         }
         let runs = self.runs(role);
         let mut times = vec![Vec::new(); graphs.len()];

@@ -152,7 +152,7 @@ pub fn agreement(
 pub fn tokens(bundle: &Bundle, samples: &Samples) -> anyhow::Result<Vec<Named>> {
     let variant = bundle.manifest().variant.clone();
     let options = super::options(&variant);
-    let session = Session::load(bundle.graph(None, "model")?, &options.devices)?;
+    let session = Session::load(bundle.graph(None, "model")?, &options)?;
     let mut tokenize = Tokenize::load(bundle, &options)?;
     tokenize.set_type_ids(session.has_input("token_type_ids"));
     let mut runs = Vec::new();

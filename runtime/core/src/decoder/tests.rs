@@ -4,7 +4,7 @@
 use bevel_onnx::{DType, Dim, Graph, Tensor};
 
 use super::*;
-use crate::device::Devices;
+use crate::pipeline::Options;
 
 const VOCABULARY: usize = 40;
 
@@ -115,7 +115,7 @@ fn cache_mask_and_positions_grow_with_the_text() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sum.onnx");
     graph().save(&path).unwrap();
-    let session = Session::load(&path, &Devices::default()).unwrap();
+    let session = Session::load(&path.as_path().into(), &Options::default()).unwrap();
     let mut decoder = Decoder::new(session).unwrap();
     assert_eq!(decoder.vocabulary(), Some(VOCABULARY));
     for case in cases {

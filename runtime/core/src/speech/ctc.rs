@@ -76,8 +76,8 @@ impl Ctc {
         else {
             return Err(unknown());
         };
-        let path = bundle.graph(options.variant.as_deref(), "model")?;
-        let graph = Session::load(path, &options.devices)?;
+        let graph = bundle.graph(options.variant.as_deref(), "model")?;
+        let graph = Session::load(graph, options)?;
         let (front, output) = match &input.mel {
             Some(mel) => {
                 graph.require("CTC", &["features"], &["log_probs"])?;

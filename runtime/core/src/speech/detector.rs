@@ -3,6 +3,7 @@ use bevel_prep::audio::{SegmentSpec, level_probability};
 
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
+use crate::pipeline::Options;
 use crate::speech::SAMPLE_RATE_HZ;
 use crate::speech::vad::{Vad, WINDOW};
 
@@ -22,7 +23,7 @@ impl Detector {
     ///
     /// # Errors
     /// [`Error::Model`] when the graph is none, or the bundle wants another rate than 16 kHz.
-    pub(super) fn load(bundle: &Bundle, input: &AudioInput) -> Result<Self> {
+    pub(super) fn load(bundle: &Bundle, options: &Options, input: &AudioInput) -> Result<Self> {
         if input.sample_rate_hz != SAMPLE_RATE_HZ {
             let what = format!(
                 "[input] sample_rate_hz is {}, this pipeline works at {SAMPLE_RATE_HZ}",
@@ -31,7 +32,7 @@ impl Detector {
             return Err(Error::model(bundle.root(), what));
         }
         Ok(match &input.vad {
-            Some(vad) => Self::Silero(Box::new(Vad::load(bundle.file(&vad.graph)?)?)),
+            Some(vad) => Self::Silero(Box::new(Vad::load(bundle.file(&vad.graph)?, options)?)),
             None => Self::level(),
         })
     }

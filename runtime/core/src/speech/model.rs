@@ -112,16 +112,16 @@ fn load(
     spec: &TranscribeSpec,
     language: &str,
 ) -> Result<Box<dyn Model>> {
-    let path = bundle.file(spec.tokenizer())?;
+    let file = bundle.file(spec.tokenizer())?;
     std::thread::scope(|scope| {
-        let mut tokens = Some(scope.spawn(|| Tokens::load(path, spec)));
+        let mut tokens = Some(scope.spawn(|| Tokens::load(file, spec)));
         let mut tokens = |vocabulary: Option<usize>| {
             let read = tokens.take().map(|thread| thread.join());
             let tokens = match read {
                 Some(Ok(tokens)) => tokens?,
                 _ => return Err(Error::Internal("reading the tokenizer panicked".into())),
             };
-            vocabulary.map_or(Ok(()), |size| tokens.fit(size, path))?;
+            vocabulary.map_or(Ok(()), |size| tokens.fit(size, file.path()))?;
             Ok(tokens)
         };
         let tokens: Later<'_> = &mut tokens;

@@ -42,7 +42,7 @@ impl Seq2Seq {
     ) -> Result<Self> {
         let load = |role| {
             let graph = bundle.graph(options.variant.as_deref(), role)?;
-            Session::load(graph, &options.devices)
+            Session::load(graph, options)
         };
         let (encoder, decoder) = std::thread::scope(|scope| {
             let encoder = scope.spawn(|| load("encoder"));

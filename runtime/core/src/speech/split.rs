@@ -3,6 +3,7 @@ use bevel_prep::audio::{Pieces, SegmentSpec, Span};
 
 use crate::bundle::Bundle;
 use crate::error::Result;
+use crate::pipeline::Options;
 use crate::speech::SAMPLE_RATE_HZ;
 use crate::speech::detector::{Detector, samples_in, segment_spec};
 use crate::speech::recent::Recent;
@@ -23,8 +24,8 @@ pub(super) struct Splitter {
 }
 
 impl Splitter {
-    pub(super) fn load(bundle: &Bundle, input: &AudioInput) -> Result<Self> {
-        let detector = Detector::load(bundle, input)?;
+    pub(super) fn load(bundle: &Bundle, options: &Options, input: &AudioInput) -> Result<Self> {
+        let detector = Detector::load(bundle, options, input)?;
         let spec = segment_spec(input.vad.as_ref());
         let max_samples = (input.max_piece_s * SAMPLE_RATE_HZ as f32) as u64;
         Ok(Self {

@@ -4,11 +4,12 @@ mod bin;
 mod bytes;
 pub(super) mod characters;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bevel_manifest::TranscribeSpec;
 use tokenizers::Tokenizer;
 
+use crate::bundle::ModelFile;
 use crate::error::{Error, Result};
 use crate::speech::tokens::bin::BinTokenizer;
 use crate::speech::tokens::bytes::ByteTokenizer;
@@ -20,7 +21,7 @@ pub(super) enum Tokens {
     /// Moonshine's `tokenizer.bin`.
     Bin(BinTokenizer),
     /// `tokenizer.json` of a byte-level BPE, and where it lies for texts that are to be encoded.
-    Bytes(ByteTokenizer, PathBuf),
+    Bytes(ByteTokenizer, ModelFile),
     /// Any other `tokenizer.json` of Hugging Face tokenizers.
     Json(Box<Tokenizer>),
     /// The vocabulary of a CTC model.
@@ -32,19 +33,19 @@ impl Tokens {
     ///
     /// # Errors
     /// [`Error::ModelFile`] when it cannot be read, [`Error::Model`] when it is not such a file.
-    pub(super) fn load(path: &Path, spec: &TranscribeSpec) -> Result<Self> {
+    pub(super) fn load(file: &ModelFile, spec: &TranscribeSpec) -> Result<Self> {
         if let TranscribeSpec::Ctc {
             word_delimiter_id, ..
         } = spec
         {
-            return Characters::load(path, *word_delimiter_id).map(Self::Characters);
+            return Characters::load(file, *word_delimiter_id).map(Self::Characters);
         }
-        if path.extension().is_none_or(|e| e != "json") {
-            return BinTokenizer::load(path).map(Self::Bin);
+        if file.path().extension().is_none_or(|e| e != "json") {
+            return BinTokenizer::load(file).map(Self::Bin);
         }
-        match ByteTokenizer::load(path)? {
-            Some(tokenizer) => Ok(Self::Bytes(tokenizer, path.to_path_buf())),
-            None => Ok(Self::Json(Box::new(load_tokenizer(path)?))),
+        match ByteTokenizer::load(file)? {
+            Some(tokenizer) => Ok(Self::Bytes(tokenizer, file.clone())),
+            None => Ok(Self::Json(Box::new(load_tokenizer(file)?))),
         }
     }
 
@@ -108,8 +109,8 @@ impl Tokens {
         let whole;
         let tokenizer = match self {
             Self::Json(tokenizer) => tokenizer.as_ref(),
-            Self::Bytes(_, path) => {
-                whole = load_tokenizer(path)?;
+            Self::Bytes(_, file) => {
+                whole = load_tokenizer(file)?;
                 &whole
             }
             Self::Bin(_) | Self::Characters(_) => {
@@ -122,18 +123,4 @@ impl Tokens {
             encoding.map_err(|e| Error::Input(format!("the tokenizer refused the prompt: {e}")))?;
         Ok(encoding.get_ids().to_vec())
     }
-}
-
-/// The content of a tokenizer's file of at most so many bytes.
-fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
-    let unreadable = |source| Error::ModelFile {
-        path: path.to_path_buf(),
-        source,
-    };
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > max_bytes {
-        let what = format!("{size} bytes, a tokenizer has at most {max_bytes}");
-        return Err(Error::model(path, what));
-    }
-    std::fs::read(path).map_err(unreadable)
 }

@@ -116,7 +116,7 @@ impl Transcribe {
             model: opened.model,
             heard_language: opened.language.clone(),
             language: opened.language,
-            splitter: Splitter::load(bundle, opened.input)?,
+            splitter: Splitter::load(bundle, options, opened.input)?,
             batch: options.speech.batch.unwrap_or(1).max(1),
             waiting: Vec::new(),
             timing: Timing::default(),

@@ -10,12 +10,12 @@
 //! The graph everybody has, `silero_vad.onnx`, takes one window at a time: `input` 1×576, `state`
 //! 2×1×128, `sr` → `output` 1×1, `stateN`. Which of the two it is, its inputs tell.
 
-use std::path::Path;
-
 use ort::session::SessionInputValue;
 use ort::value::TensorRef;
 
+use crate::bundle::ModelFile;
 use crate::error::{Error, Result, internal};
+use crate::pipeline::Options;
 use crate::session::Session;
 use crate::speech::SAMPLE_RATE_HZ;
 
@@ -53,8 +53,8 @@ impl Vad {
     ///
     /// # Errors
     /// Those of [`Session::load`]; [`Error::Model`] when it is no Silero detector.
-    pub(super) fn load(path: &Path) -> Result<Self> {
-        let session = Session::load_small(path)?;
+    pub(super) fn load(file: &ModelFile, options: &Options) -> Result<Self> {
+        let session = Session::load_small(file, options)?;
         let kind = if ["input", "h", "c"].iter().all(|n| session.has_input(n)) {
             Kind::Sequence
         } else if ["input", "state"].iter().all(|n| session.has_input(n)) {
@@ -67,7 +67,7 @@ impl Vad {
                 "not a Silero detector: inputs are {}, expected input, h, c or input, state, sr",
                 names.join(", ")
             );
-            return Err(Error::model(path, what));
+            return Err(Error::model(file.path(), what));
         };
         Ok(Self {
             session,
@@ -204,7 +204,7 @@ fn run_rows(
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use super::*;
     use bevel_tests::{needs, pulled};
@@ -235,10 +235,14 @@ mod tests {
         out
     }
 
+    fn load(path: &Path) -> Vad {
+        Vad::load(&path.into(), &Options::default()).unwrap()
+    }
+
     #[test]
     fn chunked_is_whole() {
         let path = needs!(graph("silero_vad_16k_sequence.onnx"));
-        let mut vad = Vad::load(&path).unwrap();
+        let mut vad = load(&path);
         let sound = sound();
         let whole = probabilities(&mut vad, &sound, sound.len());
         assert_eq!(whole.len(), sound.len().div_ceil(WINDOW));
@@ -257,7 +261,7 @@ mod tests {
             needs!(graph("silero_vad_16k_sequence.onnx")),
             needs!(graph("silero_vad.onnx")),
         ];
-        let [mut sequence, mut single] = graphs.map(|p| Vad::load(&p).unwrap());
+        let [mut sequence, mut single] = graphs.map(|p| load(&p));
         assert_eq!(single.kind, Kind::Single { rate: true });
         let sound = sound();
         let expected = probabilities(&mut sequence, &sound, 4_000);

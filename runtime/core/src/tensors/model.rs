@@ -49,8 +49,8 @@ impl RunTensors {
     /// [`Error::Unsupported`] for a bundle of several graphs, and those of [`Session::load`].
     pub fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
         let graphs = bundle.graphs(options.variant.as_deref())?;
-        let mut paths = graphs.values();
-        let (Some(path), None) = (paths.next(), paths.next()) else {
+        let mut files = graphs.values();
+        let (Some(file), None) = (files.next(), files.next()) else {
             let roles: Vec<_> = graphs.keys().copied().collect();
             return Err(Error::Unsupported(format!(
                 "{} has several graphs ({}), and nothing says how they work together; `bevel verify \
@@ -60,7 +60,7 @@ impl RunTensors {
             )));
         };
         Ok(Self {
-            session: Session::load(path, &options.devices)?,
+            session: Session::load(file, options)?,
             timing: Timing::default(),
         })
     }

@@ -79,12 +79,12 @@ impl Generate {
             return Err(Error::model(bundle.root(), what));
         };
         let graph = bundle.graph(options.variant.as_deref(), "model")?;
-        let path = bundle.file(&input.tokenizer)?;
+        let file = bundle.file(&input.tokenizer)?;
         // Started here, so that the environment is set while no thread of ours runs.
         Runtime::get()?;
         let (tokenizer, session) = std::thread::scope(|scope| {
-            let tokenizer = scope.spawn(|| load_tokenizer(path));
-            let session = Session::load(graph, &options.devices);
+            let tokenizer = scope.spawn(|| load_tokenizer(file));
+            let session = Session::load(graph, options);
             (tokenizer.join(), session)
         });
         let mut tokenizer =
@@ -92,7 +92,7 @@ impl Generate {
         // A prompt is never cut in silence, and never filled.
         tokenizer.with_padding(None);
         let whole = tokenizer.with_truncation(None);
-        whole.map_err(|e| Error::model(path, e.to_string()))?;
+        whole.map_err(|e| Error::model(file.path(), e.to_string()))?;
         let new_tokens = options.max_tokens.or(spec.new_tokens);
         Ok(Self {
             tokenizer,

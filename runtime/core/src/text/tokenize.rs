@@ -1,9 +1,7 @@
-use std::path::Path;
-
 use bevel_manifest::TextInput;
 use tokenizers::{Encoding, Tokenizer, TruncationParams};
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, ModelFile};
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Slots};
 use crate::text::rows::{Row, Rows};
@@ -24,14 +22,14 @@ impl Tokenize {
     /// # Errors
     /// [`Error::Model`] when it is not a tokenizer, or for a bundle without text input.
     pub fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
-        let (spec, path, mut tokenizer) = of_bundle(bundle)?;
+        let (spec, file, mut tokenizer) = of_bundle(bundle)?;
         let max_length = longest(spec, options);
         tokenizer
             .with_truncation(Some(TruncationParams {
                 max_length,
                 ..Default::default()
             }))
-            .map_err(|e| Error::model(path, e.to_string()))?;
+            .map_err(|e| Error::model(file.path(), e.to_string()))?;
         Ok(Self {
             tokenizer,
             rows: Rows::new(spec),
@@ -58,14 +56,14 @@ impl Tokenize {
 }
 
 /// The text input of a bundle, and its tokenizer without padding.
-pub(crate) fn of_bundle(bundle: &Bundle) -> Result<(&TextInput, &Path, Tokenizer)> {
+pub(crate) fn of_bundle(bundle: &Bundle) -> Result<(&TextInput, &ModelFile, Tokenizer)> {
     let Some(spec) = bundle.manifest().input.text() else {
         return Err(Error::model(bundle.root(), "[input] is not text"));
     };
-    let path = bundle.file(&spec.tokenizer)?;
-    let mut tokenizer = load_tokenizer(path)?;
+    let file = bundle.file(&spec.tokenizer)?;
+    let mut tokenizer = load_tokenizer(file)?;
     tokenizer.with_padding(None);
-    Ok((spec, path, tokenizer))
+    Ok((spec, file, tokenizer))
 }
 
 /// What the tokenizer says about a text it cannot read.
@@ -77,13 +75,9 @@ pub(crate) fn refused(error: tokenizers::Error) -> Error {
 ///
 /// # Errors
 /// [`Error::ModelFile`] when it cannot be read, [`Error::Model`] when it is not one.
-pub(crate) fn load_tokenizer(path: &Path) -> Result<Tokenizer> {
-    let bytes = std::fs::read(path).map_err(|source| Error::ModelFile {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    Tokenizer::from_bytes(&bytes)
-        .map_err(|e| Error::model(path, format!("not a tokenizer.json: {e}")))
+pub(crate) fn load_tokenizer(file: &ModelFile) -> Result<Tokenizer> {
+    Tokenizer::from_bytes(file.read()?)
+        .map_err(|e| Error::model(file.path(), format!("not a tokenizer.json: {e}")))
 }
 
 /// Longest row in tokens: the model's, or a shorter one that was asked for.

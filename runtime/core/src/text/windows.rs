@@ -71,9 +71,9 @@ impl Windows {
     /// # Errors
     /// [`Error::Model`] when it is not a tokenizer, or for a bundle without text input.
     pub fn load(bundle: &Bundle, options: &Options) -> Result<Self> {
-        let (spec, path, mut tokenizer) = of_bundle(bundle)?;
+        let (spec, file, mut tokenizer) = of_bundle(bundle)?;
         let whole = tokenizer.with_truncation(None);
-        whole.map_err(|e| Error::model(path, e.to_string()))?;
+        whole.map_err(|e| Error::model(file.path(), e.to_string()))?;
         let processor = tokenizer.get_post_processor().cloned();
         // Some processors also trim offsets, which must not happen twice.
         tokenizer.with_post_processor(None::<PostProcessorWrapper>);

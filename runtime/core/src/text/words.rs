@@ -8,7 +8,7 @@
 use bevel_manifest::{Decode, EmbedSpec, Input, Pooling, Task as TaskName, WordsInput};
 use bevel_prep::text::{Vocabulary, mean, normalize};
 
-use crate::bundle::{Bundle, read_text};
+use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Outputs, Slots, Task};
 use crate::registry::{Answer, Sample};
@@ -67,10 +67,10 @@ impl Task for EmbedWords {
         else {
             return Err(Error::model(bundle.root(), "[input] is not words"));
         };
-        let path = bundle.file(vocabulary)?;
-        let vocabulary = Vocabulary::new(read_text(path)?)
+        let file = bundle.file(vocabulary)?;
+        let vocabulary = Vocabulary::new(file.text()?)
             .filter(|vocabulary| !vocabulary.is_empty())
-            .ok_or_else(|| Error::model(path, "no words in it, or more than 4 GiB"))?;
+            .ok_or_else(|| Error::model(file.path(), "no words in it, or more than 4 GiB"))?;
         Ok(Self {
             vocabulary,
             spec: spec.clone(),

@@ -56,15 +56,15 @@ fn decoder() -> Graph {
 }
 
 /// Saves graphs and answers where they are.
-fn saved(graphs: &[Graph]) -> (tempfile::TempDir, Vec<std::path::PathBuf>) {
+fn saved(graphs: &[Graph]) -> (tempfile::TempDir, Vec<ModelFile>) {
     let folder = tempfile::tempdir().unwrap();
     let save = |g: &Graph| {
         let path = folder.path().join(format!("{}.onnx", g.name));
         g.save(&path).unwrap();
-        path
+        path.as_path().into()
     };
-    let paths = graphs.iter().map(save).collect();
-    (folder, paths)
+    let files = graphs.iter().map(save).collect();
+    (folder, files)
 }
 
 fn f32s(shape: &[usize], values: &[f32]) -> Tensor {
@@ -95,9 +95,9 @@ fn both() -> Recording {
 
 #[test]
 fn graphs_run_when_their_inputs_are_known() {
-    let (_folder, paths) = saved(&[decoder(), encoder()]);
+    let (_folder, files) = saved(&[decoder(), encoder()]);
     // Alphabetically the decoder comes first, and waits.
-    let graphs = BTreeMap::from([("decoder", paths[0].as_path()), ("encoder", &paths[1])]);
+    let graphs = BTreeMap::from([("decoder", &files[0]), ("encoder", &files[1])]);
     let verified = verify(&graphs, None, &both(), CLOSE).unwrap();
     assert_eq!(verified.graphs, ["encoder", "decoder"]);
     assert_eq!(verified.outputs.len(), 2);
@@ -107,7 +107,7 @@ fn graphs_run_when_their_inputs_are_known() {
         verified.outputs
     );
     // A graph that the recording does not speak of is told, not run.
-    let other = BTreeMap::from([("decoder", paths[0].as_path()), ("encoder", &paths[1])]);
+    let other = BTreeMap::from([("decoder", &files[0]), ("encoder", &files[1])]);
     let alone = recording([
         ("input.input_values", f32s(&[1, 1], &[0.0])),
         ("output.last_hidden_state", f32s(&[1, 1], &[1.0])),
@@ -118,16 +118,16 @@ fn graphs_run_when_their_inputs_are_known() {
 
 #[test]
 fn one_graph_is_fed_what_the_others_should_have_given() {
-    let (_folder, paths) = saved(&[decoder()]);
+    let (_folder, files) = saved(&[decoder()]);
     let mut wrong = both();
-    let verified = verify_one("decoder", &paths[0], &wrong, CLOSE).unwrap();
+    let verified = verify_one("decoder", &files[0], &wrong, CLOSE).unwrap();
     let names: Vec<_> = verified.outputs.iter().map(|o| o.name.as_str()).collect();
     assert_eq!(names, ["logits"]);
     assert!(verified.outputs[0].ok);
     wrong
         .outputs
         .insert("logits".into(), f32s(&[1, 2], &[12.5, 24.4]));
-    let verified = verify_one("decoder", &paths[0], &wrong, CLOSE).unwrap();
+    let verified = verify_one("decoder", &files[0], &wrong, CLOSE).unwrap();
     assert!(!verified.outputs[0].ok);
     assert!((verified.outputs[0].max_abs - 0.1).abs() < 1e-5);
 }
@@ -170,8 +170,8 @@ fn what_does_not_fit_is_named() {
             says: &["`input_ids`", "float32", "int64"],
         },
     ];
-    let (_folder, paths) = saved(&[decoder(), encoder()]);
-    let graphs = BTreeMap::from([("decoder", paths[0].as_path()), ("encoder", &paths[1])]);
+    let (_folder, files) = saved(&[decoder(), encoder()]);
+    let graphs = BTreeMap::from([("decoder", &files[0]), ("encoder", &files[1])]);
     for case in cases {
         let mut recording = both();
         (case.change)(&mut recording);
@@ -247,8 +247,8 @@ fn what_a_decoder_goes_on_with_is_compared_exactly() {
     ];
     let mut graph = crate::decoder::tests::graph();
     graph.name = "model".into();
-    let (_folder, paths) = saved(&[graph]);
-    let graphs = BTreeMap::from([("model", paths[0].as_path())]);
+    let (_folder, files) = saved(&[graph]);
+    let graphs = BTreeMap::from([("model", &files[0])]);
     for case in cases {
         let matrix = |ids: &[i64]| i64s(&[case.rows, ids.len() / case.rows], ids);
         let recording = recording([

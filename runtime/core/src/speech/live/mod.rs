@@ -92,7 +92,7 @@ impl Live {
     pub fn load(bundle: &Bundle, options: &Options, live: &LiveOptions) -> Result<Self> {
         live.check()?;
         let opened = model::open(bundle, options)?;
-        let detector = Detector::load(bundle, opened.input)?;
+        let detector = Detector::load(bundle, options, opened.input)?;
         let engine = Engine::new(detector, opened.model, opened.input, live);
         Self::start(engine, live)
     }

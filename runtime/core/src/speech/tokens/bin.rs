@@ -1,6 +1,4 @@
-use std::path::Path;
-
-use super::read;
+use crate::bundle::ModelFile;
 use crate::error::{Error, Result};
 
 /// The most bytes a tokenizer file may have; Moonshine's has 250 kB.
@@ -23,9 +21,9 @@ impl BinTokenizer {
     ///
     /// # Errors
     /// [`Error::ModelFile`] when it cannot be read, [`Error::Model`] when it is not such a file.
-    pub(super) fn load(path: &Path) -> Result<Self> {
-        let file = read(path, MAX_BYTES)?;
-        Self::parse(&file).map_err(|what| Error::model(path, what))
+    pub(super) fn load(file: &ModelFile) -> Result<Self> {
+        let bytes = file.read_at_most(MAX_BYTES, "a tokenizer")?;
+        Self::parse(&bytes).map_err(|what| Error::model(file.path(), what))
     }
 
     fn parse(file: &[u8]) -> Result<Self, String> {

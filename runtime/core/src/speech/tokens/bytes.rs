@@ -1,10 +1,9 @@
 use std::collections::HashMap;
-use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::read;
+use crate::bundle::ModelFile;
 use crate::error::Result;
 
 /// The most bytes a `tokenizer.json` may have; Whisper's has 2.2 MB.
@@ -64,9 +63,9 @@ impl ByteTokenizer {
     /// # Errors
     /// [`Error::ModelFile`](crate::Error::ModelFile) when it cannot be read,
     /// [`Error::Model`](crate::Error::Model) when it is too large.
-    pub(super) fn load(path: &Path) -> Result<Option<Self>> {
-        let file = read(path, MAX_BYTES)?;
-        Ok(Self::parse(&file))
+    pub(super) fn load(file: &ModelFile) -> Result<Option<Self>> {
+        let bytes = file.read_at_most(MAX_BYTES, "a tokenizer")?;
+        Ok(Self::parse(&bytes))
     }
 
     fn parse(file: &[u8]) -> Option<Self> {
@@ -159,8 +158,9 @@ mod tests {
     #[test]
     fn text_is_that_of_the_tokenizers_library() {
         let path = needs!(pulled("whisper-base")).join("tokenizer.json");
-        let bytes = ByteTokenizer::load(&path).unwrap().unwrap();
-        let whole = load_tokenizer(&path).unwrap();
+        let file = ModelFile::from(path.as_path());
+        let bytes = ByteTokenizer::load(&file).unwrap().unwrap();
+        let whole = load_tokenizer(&file).unwrap();
         assert_eq!(bytes.len(), whole.get_vocab_size(true));
         for id in 0..bytes.len() as u32 + 10 {
             for ids in [vec![id], vec![id, (id * 7919) % 51_000, 220]] {

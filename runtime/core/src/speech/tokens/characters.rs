@@ -1,7 +1,5 @@
-use std::path::Path;
-
-use super::read;
-use crate::error::{Error, Result};
+use crate::bundle::ModelFile;
+use crate::error::Result;
 
 /// The most bytes a vocabulary may have; the largest known, of Chinese characters, have 100 kB.
 const MAX_BYTES: u64 = 16 << 20;
@@ -19,9 +17,13 @@ impl Characters {
     ///
     /// # Errors
     /// [`Error::ModelFile`] when it cannot be read, [`Error::Model`] when it is too large.
-    pub(in crate::speech) fn load(path: &Path, word_delimiter_id: Option<u32>) -> Result<Self> {
-        let text = String::from_utf8(read(path, MAX_BYTES)?)
-            .map_err(|e| Error::model(path, format!("the vocabulary is not UTF-8: {e}")))?;
+    pub(in crate::speech) fn load(
+        file: &ModelFile,
+        word_delimiter_id: Option<u32>,
+    ) -> Result<Self> {
+        // Refused while it is small.
+        file.read_at_most(MAX_BYTES, "a vocabulary")?;
+        let text = file.text()?;
         Ok(Self {
             tokens: text.lines().map(str::to_owned).collect(),
             word_delimiter_id,
@@ -67,12 +69,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tokens.txt");
         std::fs::write(&path, "<pad>\n|\na\nbé\n").unwrap();
-        let tokens = Characters::load(&path, Some(1)).unwrap();
+        let tokens = Characters::load(&path.as_path().into(), Some(1)).unwrap();
         assert_eq!(tokens.len(), 4);
         assert_eq!(tokens.text(&[1, 2, 3, 1, 2, 1]), "abé a");
         assert_eq!(tokens.text(&[2, 1, 1, 2]), "a a");
         assert_eq!(tokens.text(&[]), "");
-        let none = Characters::load(&path, None).unwrap();
+        let none = Characters::load(&path.as_path().into(), None).unwrap();
         assert_eq!(none.text(&[2, 1, 2, 9]), "a|a");
     }
 }

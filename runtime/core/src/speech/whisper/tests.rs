@@ -28,8 +28,8 @@ fn load_with(folder: &Path, language: &str, mut options: Options) -> Whisper {
     else {
         panic!("{manifest:?}");
     };
-    let path = bundle.file(spec.tokenizer()).unwrap();
-    let mut tokens = |_| Tokens::load(path, spec);
+    let file = bundle.file(spec.tokenizer()).unwrap();
+    let mut tokens = |_| Tokens::load(file, spec);
     Whisper::load(&bundle, &options, input, spec, language, &mut tokens).unwrap()
 }
 

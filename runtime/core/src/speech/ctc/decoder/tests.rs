@@ -5,7 +5,7 @@ fn characters(tokens: &str, delimiter: Option<u32>) -> Characters {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tokens.txt");
     std::fs::write(&path, format!("<pad>\n|\n{tokens}")).unwrap();
-    Characters::load(&path, delimiter).unwrap()
+    Characters::load(&path.as_path().into(), delimiter).unwrap()
 }
 
 const ABC: &str = "A\nB\nC\n";
