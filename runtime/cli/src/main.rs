@@ -7,6 +7,9 @@ mod catalog;
 mod choose;
 #[cfg(feature = "convert")]
 mod convert;
+#[cfg(feature = "convert")]
+mod deploy;
+mod disk;
 mod doctor;
 mod draw;
 #[cfg(feature = "convert")]
@@ -66,6 +69,8 @@ fn run(args: Args) -> anyhow::Result<()> {
         Command::Eval(args) => eval::eval(&args),
         Command::Info(args) => info::info(&args),
         Command::Verify(args) => verify::verify(&args),
+        #[cfg(feature = "convert")]
+        Command::Deploy(args) => deploy::deploy(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         #[cfg(feature = "convert")]
         Command::Models(args) => models::models(&args),

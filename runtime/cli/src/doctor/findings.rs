@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use bevel_manifest::ErrorKind;
@@ -143,7 +143,7 @@ const MOST_BYTES: u64 = 1 << 20;
 
 impl Root {
     #[cfg(test)]
-    pub fn at(folder: &Path) -> Self {
+    pub fn at(folder: &std::path::Path) -> Self {
         Self(folder.to_owned())
     }
 
@@ -177,7 +177,7 @@ impl Root {
 
 /// A file of the system in a folder that stands for it.
 #[cfg(test)]
-pub fn put(folder: &Path, path: &str, text: &str) {
+pub fn put(folder: &std::path::Path, path: &str, text: &str) {
     let path = folder.join(path.trim_start_matches('/'));
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();

@@ -1,5 +1,6 @@
 //! ONNX Runtime and its execution providers.
 
+use bevel::elf::Elf;
 use bevel::{Runtime, device};
 use bevel_manifest::ErrorKind;
 use serde::Serialize;
@@ -42,6 +43,9 @@ pub fn look(found: &mut Findings) -> bool {
     let (path, version) = (real(runtime.path()), runtime.version());
     let number = version.as_deref().unwrap_or("of unknown version");
     found.ok("ONNX Runtime", format!("{number}, {path}"));
+    if let Some(needs) = Elf::read(runtime.path()).ok().and_then(|elf| elf.glibc()) {
+        found.ok("  needs", format!("glibc {needs}"));
+    }
     found.ok("  build", runtime.build_info());
     found.ok("  threads", runtime.threads().to_string());
     found.fact(

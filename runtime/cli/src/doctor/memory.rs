@@ -5,7 +5,7 @@ use std::path::Path;
 use bevel_manifest::ErrorKind;
 
 use super::findings::{Findings, Root};
-use super::mib;
+use crate::disk;
 
 const MIB: u64 = 1 << 20;
 
@@ -32,9 +32,9 @@ pub fn look(root: &Root, bundle: Option<&Path>, found: &mut Findings) {
             available,
             limit,
         } = memory;
-        let mut value = format!("{} free of {}", mib(available), mib(total));
+        let mut value = format!("{} free of {}", disk::text(available), disk::text(total));
         if let Some(limit) = limit {
-            value += &format!(", limited to {} by the control group", mib(limit));
+            value += &format!(", limited to {} by the control group", disk::text(limit));
         }
         match available {
             SCARCE.. => found.ok("memory", value),
@@ -141,8 +141,8 @@ fn disks(bundle: Option<&Path>, found: &mut Findings) {
         let Some(there) = folder.ancestors().find(|folder| folder.is_dir()) else {
             continue;
         };
-        let Some(free) = space(there) else { continue };
-        let value = format!("{} free for {what} in {}", mib(free), folder.display());
+        let Some(free) = disk::free(there) else { continue };
+        let value = format!("{} free for {what} in {}", disk::text(free), folder.display());
         match free {
             LITTLE_SPACE.. => found.ok("disk", value),
             _ => found.warning("disk", value, "make room there"),
@@ -150,26 +150,20 @@ fn disks(bundle: Option<&Path>, found: &mut Findings) {
     }
 }
 
-/// Bytes that a user may still write to the disk of a folder.
-pub fn space(folder: &Path) -> Option<u64> {
-    let stat = rustix::fs::statvfs(folder).ok()?;
-    stat.f_bavail.checked_mul(stat.f_frsize)
-}
-
 /// Whether a model of this size in bytes can be loaded: its weights, once more while they are packed, and
 /// room for what flows through it.
 pub fn fits(weights: u64, root: &Root, found: &mut Findings) {
     let Some(memory) = memory(root) else { return };
     let (least, likely) = (weights, weights.saturating_mul(2).saturating_add(32 * MIB));
-    let have = mib(memory.available);
-    let value = format!("{} of weights, {have} free", mib(weights));
+    let have = disk::text(memory.available);
+    let value = format!("{} of weights, {have} free", disk::text(weights));
     if memory.available < least {
         found.problem("  memory", ErrorKind::Device, value);
         found.advise("use a smaller variant or model, or end other programs");
     } else if memory.available < likely {
         let advice = format!(
             "loading may need up to {}; use a smaller variant, or end other programs",
-            mib(likely)
+            disk::text(likely)
         );
         found.warning("  memory", value, advice);
     } else {

@@ -51,12 +51,3 @@ fn real(path: &Path) -> String {
         .display()
         .to_string()
 }
-
-/// `12 MiB`, or `3.4 GiB` from 10 GiB on.
-fn mib(bytes: u64) -> String {
-    let mib = bytes / (1 << 20);
-    match mib {
-        0..10_240 => format!("{mib} MiB"),
-        _ => format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),
-    }
-}

@@ -1,6 +1,6 @@
 //! Program, system and processor.
 
-use bevel::cpu;
+use bevel::{cpu, system as machine};
 
 use super::findings::{Findings, Root};
 
@@ -51,9 +51,13 @@ fn system(root: &Root, found: &mut Findings) {
     let pretty = release.lines().find_map(|l| l.strip_prefix("PRETTY_NAME="));
     let pretty = pretty.map_or(os, |name| name.trim_matches('"'));
     let kernel = root.read("/proc/sys/kernel/osrelease");
-    let kernel_text = kernel.as_deref().unwrap_or("of unknown version");
-    found.ok("system", format!("{pretty}, kernel {kernel_text}, {arch}"));
+    let glibc = machine::glibc().map(|version| version.to_string());
+    let known = |version: &Option<String>| version.clone().unwrap_or_else(|| "unknown".into());
+    let (kernel_text, glibc_text) = (known(&kernel), known(&glibc));
+    let value = format!("{pretty}, {arch}, kernel {kernel_text}, glibc {glibc_text}");
+    found.ok("system", value);
     found.fact("kernel", &kernel);
+    found.fact("glibc", &glibc);
 }
 
 fn processor(found: &mut Findings) {
