@@ -42,6 +42,15 @@ use clap::Parser;
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
+    match bevel::cpu::check() {
+        Ok(()) => program(),
+        Err(error) => failure::report(&error.into()),
+    }
+}
+
+// Apart from `main`, where instructions that the processor lacks may stand anywhere.
+#[inline(never)]
+fn program() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {

@@ -1,6 +1,40 @@
-//! What the processor is: cores for the thread pool, features for `bevel doctor`.
+//! What the processor is: cores for the thread pool, features for `bevel doctor`, and whether this
+//! program was built for it.
+
+mod built;
 
 use std::collections::BTreeSet;
+
+use crate::error::{Error, Result};
+
+/// Whether this processor can run this program: the first thing that a program asks, for the answer
+/// is a message, and what comes instead of it is a signal (`SIGILL`). Programs that are built without
+/// `-C target-cpu` and `-C target-feature` run everywhere.
+///
+/// # Errors
+/// [`Error::Device`] with what the processor lacks.
+pub fn check() -> Result<()> {
+    let missing = built::missing();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Device(format!(
+            "this program was built for processors with {}, which this one ({}) lacks; build it \
+             without `-C target-cpu` and `-C target-feature`, as `make cross` does",
+            missing.join(", "),
+            model_name()
+        ))),
+    }
+}
+
+/// Whether the processor has a feature of a board profile.
+pub fn has(feature: &str) -> bool {
+    let names: &[&str] = match feature {
+        "vnni" => &["avx512vnni", "avxvnni"],
+        _ => &[feature],
+    };
+    let mut features = features().into_iter();
+    features.any(|(name, has)| has && names.contains(&name))
+}
 
 /// Physical cores that this process may use, at least 1. Two threads on one core slow matrix
 /// products down, so hyper-threads do not count.
@@ -62,15 +96,14 @@ pub fn features() -> Vec<(&'static str, bool)> {
     }
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     {
-        Vec::new()
+        built::features()
     }
 }
 
 /// Whether products of u8 and s8 can overflow their 16-bit sums here: on x86 without VNNI. Sessions
 /// then use the slower exact kernels, for an int8 model must answer the same on every device.
 pub fn int8_saturates() -> bool {
-    let vnni = |(name, has): &(&str, bool)| *has && matches!(*name, "avx512vnni" | "avxvnni");
-    cfg!(target_arch = "x86_64") && !features().iter().any(vnni)
+    cfg!(target_arch = "x86_64") && !has("vnni")
 }
 
 /// Peak resident memory of this process in MiB (`VmHWM`), if the system tells.

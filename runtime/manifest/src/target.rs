@@ -36,7 +36,7 @@ pub struct Target {
     pub quantization: Vec<String>,
 }
 
-/// What a processor can have and models gain from, by the first part of the triple.
+/// What a processor can have and models gain from, by [`Target::arch`].
 const FEATURES: [(&str, &[&str]); 3] = [
     (
         "x86_64",
@@ -46,7 +46,7 @@ const FEATURES: [(&str, &[&str]); 3] = [
         "aarch64",
         &["neon", "fp16", "dotprod", "i8mm", "bf16", "sve"],
     ),
-    ("armv7", &["neon", "vfp4"]),
+    ("arm", &["neon", "vfp4"]),
 ];
 
 impl Target {
@@ -114,9 +114,12 @@ impl Target {
         Ok(())
     }
 
-    /// The first part of the triple: `aarch64`, `armv7`, `x86_64`.
+    /// The processor as [`std::env::consts::ARCH`] calls it: `aarch64`, `arm`, `x86_64`.
     pub fn arch(&self) -> &str {
-        self.triple.split('-').next().unwrap_or_default()
+        match self.triple.split('-').next().unwrap_or_default() {
+            "armv7" => "arm",
+            arch => arch,
+        }
     }
 
     /// Whether fp16 is calculated and not only stored.
@@ -126,7 +129,7 @@ impl Target {
 
     /// Whether its int8 kernels want activations with a sign.
     pub fn wants_signed(&self) -> bool {
-        matches!(self.arch(), "aarch64" | "armv7")
+        matches!(self.arch(), "aarch64" | "arm")
     }
 }
 
