@@ -385,3 +385,44 @@ fn what_would_not_run_there_is_not_deployed() {
         assert_eq!(left, 3, "{}", case.name);
     }
 }
+
+#[test]
+fn a_deployment_for_arm_tests_itself_in_qemu() {
+    let bundle = needs!(bundle(MINILM));
+    let program = root().join("target/cross/rpi4/bevel");
+    let library = root().join("target/onnxruntime/aarch64/libonnxruntime.so");
+    let qemu = root().join("target/qemu");
+    let all = [&program, &library, &qemu].iter().all(|path| path.exists());
+    if !all || !has("qemu-aarch64-static") {
+        missing("a build of `make test-cross`");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    // The board with as many cores as any machine has.
+    let here = format!("{}-unknown", std::env::consts::ARCH);
+    let changes = [("here", "rpi4"), (here.as_str(), "aarch64-unknown")];
+    let board = profile(folder.path(), &changes);
+    let output = bevel()
+        .args(["deploy", arg(&bundle), "--target", arg(&board), "-o", arg(&out)])
+        .output();
+    success(&output.unwrap());
+    // A program that runs here takes the place of the board's, and its hash.
+    let (bin, real) = (out.join("bin/bevel"), out.join("bin/real"));
+    fs::rename(&bin, &real).unwrap();
+    let script = format!(
+        "#!/bin/sh\nexec qemu-aarch64-static -cpu cortex-a72 -L '{}' '{}' \"$@\"\n",
+        qemu.display(),
+        real.display()
+    );
+    fs::write(&bin, script).unwrap();
+    fs::set_permissions(&bin, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut sums = Command::new("sha256sum");
+    sums.arg("bin/bevel").current_dir(&out);
+    let sum = success(&sums.output().unwrap());
+    let list = fs::read_to_string(out.join("SHA256SUMS")).unwrap();
+    let others = list.lines().filter(|line| !line.ends_with("  bin/bevel"));
+    let list: String = others.map(|line| format!("{line}\n")).collect();
+    fs::write(out.join("SHA256SUMS"), list + &sum).unwrap();
+    assert_eq!(success(&started(&out, &["self-test"])), "OK\n");
+}

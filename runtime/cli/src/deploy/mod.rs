@@ -32,7 +32,7 @@ use bevel::Bundle;
 use bevel_manifest::{ErrorKind, Target};
 use serde::Serialize;
 
-use crate::args::DeployArgs;
+use crate::args::{DeployArgs, LimitArgs};
 use crate::failure::fail;
 use crate::show::table;
 use crate::{disk, open, targets, verify, whole};
@@ -170,7 +170,7 @@ fn fill(
     let folder = staged.path().join(MODEL);
     let manifest = model::write(bundle, &chosen.name, &folder)?;
     let bundle = Bundle::load(&folder)?;
-    open::runtime(None)?;
+    open::runtime(&LimitArgs::default())?;
     let recorded = recorded::record(&bundle, args.sample.as_deref())?;
     staged.write(RECORDING, &recorded.safetensors, false)?;
     // What does not even pass here would be called broken there.

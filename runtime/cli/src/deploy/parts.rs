@@ -15,24 +15,22 @@ pub struct Part {
     pub elf: Elf,
 }
 
-/// What of cross builds is looked at, the first that is there.
-const PROFILES: [&str; 2] = ["device", "release"];
-
-/// The program that was given, or the one that `make cross` has built.
+/// The program that was given, or the one that `make cross` has built for the board or for every board of
+/// its kind.
 ///
 /// # Errors
 /// Of kind `Device` where there is none, or it does not run on the board.
 pub fn program(given: Option<&Path>, target: &Target) -> anyhow::Result<Part> {
-    let (name, triple) = (&target.name, &target.triple);
+    let (name, arch) = (&target.name, target.arch());
     let next = format!("`make cross T={name}` builds one; --program FILE takes another");
     let path = match given {
         Some(given) => given.to_owned(),
         None => {
             let places = build_folders().into_iter().flat_map(|folder| {
-                let folder = folder.join("cross").join(triple);
-                PROFILES.map(|profile| folder.join(profile).join("bevel"))
+                let names = [name.clone(), format!("generic-{arch}")];
+                names.map(|name| folder.join("cross").join(name).join("bevel"))
             });
-            first(places, &format!("no program for {triple}"), &next)?
+            first(places, &format!("no program for {name}"), &next)?
         }
     };
     part(path, target, &next)
