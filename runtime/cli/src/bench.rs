@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bevel::Sample;
+use bevel::{Runtime, Sample};
 use bevel_manifest::ErrorKind;
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -49,7 +49,7 @@ struct Percentiles {
 pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     if args.choose {
         let bundle = open::bundle(&args.model.bundle, args.model.recipe.as_deref())?;
-        open::runtime(args.model.threads)?;
+        open::runtime(&args.model.limits)?;
         let input = Input::of(Kind::of(&bundle)?, args.input.as_deref())?;
         return choose(args, &bundle, &open::options(&args.model), input.sample()?);
     }
@@ -88,7 +88,7 @@ pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
             .variant
             .clone()
             .unwrap_or_else(|| manifest.variant.clone()),
-        threads: open::runtime(None)?.threads(),
+        threads: Runtime::get()?.threads(),
         input: input.name().to_owned(),
         batch: samples.len(),
         runs: args.repeat,
@@ -144,7 +144,7 @@ impl Input {
     /// What the argument names, or what comes with the program.
     fn of(kind: Kind, given: Option<&str>) -> anyhow::Result<Self> {
         let Some(given) = given else {
-            let built_in = BuiltIn::of(kind).map(Self::BuiltIn);
+            let built_in = BuiltIn::of(kind)?.map(Self::BuiltIn);
             return built_in.ok_or_else(|| fail(ErrorKind::Input, "give tensors to measure with"));
         };
         let (name, item) = inputs::first(kind, given)?;

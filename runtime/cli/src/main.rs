@@ -1,4 +1,7 @@
 //! The `bevel` command line. `main` maps every failure to the exit code of its kind.
+//!
+//! A device build leaves out what it does not need. Where the rest asks for it nevertheless, a module in
+//! `absent/` stands in, which holds nothing and refuses everything.
 
 mod args;
 mod bench;
@@ -11,6 +14,7 @@ mod convert;
 mod deploy;
 mod disk;
 mod doctor;
+#[cfg(feature = "vision")]
 mod draw;
 #[cfg(feature = "convert")]
 mod eval;
@@ -18,6 +22,7 @@ mod failure;
 #[cfg(feature = "convert")]
 mod fetch;
 mod format;
+#[cfg_attr(not(feature = "speech"), path = "absent/hear.rs")]
 mod hear;
 mod info;
 mod inputs;
@@ -28,6 +33,8 @@ mod listen;
 #[cfg(feature = "convert")]
 mod models;
 mod open;
+#[cfg_attr(not(feature = "vision"), path = "absent/picture.rs")]
+mod picture;
 mod run;
 mod sample;
 mod show;

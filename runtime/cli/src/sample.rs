@@ -1,9 +1,9 @@
 //! Inputs that come with the program: to measure with, and to see whether a model runs at all.
 
 use bevel::Sample;
-use image::RgbImage;
 
 use crate::inputs::{Asked, Item, Kind};
+use crate::picture;
 
 const SENTENCE: &str = "The quick brown fox jumps over the lazy dog near the river bank.";
 
@@ -24,12 +24,15 @@ enum Content {
 
 impl BuiltIn {
     /// The input of a kind; `None` for tensors, which are of no kind that one would know.
-    pub fn of(kind: Kind) -> Option<Self> {
+    ///
+    /// # Errors
+    /// Of kind `Unsupported` where the build lacks the kind.
+    pub fn of(kind: Kind) -> anyhow::Result<Option<Self>> {
         let item = |name, item| {
             let content = Content::Item(item);
             Some(Self { name, content })
         };
-        match kind {
+        Ok(match kind {
             Kind::Text | Kind::TextImage => {
                 item("a sentence of 14 words", Item::Text(SENTENCE.into()))
             }
@@ -41,16 +44,14 @@ impl BuiltIn {
                 item("a question of 6 words about 14", Item::Question(asked))
             }
             Kind::Image => {
-                let pixel = |x: u32, y: u32| image::Rgb([x as u8, y as u8, (x ^ y) as u8]);
-                let image = RgbImage::from_fn(640, 480, pixel);
-                item("a pattern of 640×480", Item::Image(image))
+                item("a pattern of 640×480", Item::Image(picture::pattern()?))
             }
             Kind::Sound => Some(Self {
                 name: "vowels of 2.5 s",
                 content: Content::Sound(vowels()),
             }),
             Kind::Tensors => None,
-        }
+        })
     }
 
     pub fn name(&self) -> &'static str {

@@ -34,7 +34,7 @@ pub fn record(bundle: &Bundle, given: Option<&str>) -> anyhow::Result<Recorded> 
             (of(bundle, item.sample()?)?, name)
         }
         None => {
-            let built_in = BuiltIn::of(kind).ok_or_else(|| {
+            let built_in = BuiltIn::of(kind)?.ok_or_else(|| {
                 let what = "no built-in input is of the model's kind; give one with --sample FILE";
                 fail(ErrorKind::Input, what)
             })?;

@@ -47,7 +47,7 @@ fn try_look(root: &Root, path: &Path, usable: bool, found: &mut Findings) -> any
     let load_ms = ms(start);
     found.ok("  opens", format!("{load_ms:.0} ms"));
     let kind = Kind::of(&bundle)?;
-    let Some(input) = BuiltIn::of(kind) else {
+    let Some(input) = BuiltIn::of(kind)? else {
         found.ok("  answers", "not tried: no built-in input is of its kind");
         return Ok(());
     };

@@ -6,6 +6,9 @@ use super::findings::{Findings, Root};
 
 /// What this build can do besides running models on the CPU.
 const FEATURES: &[(&str, bool)] = &[
+    ("text", cfg!(feature = "text")),
+    ("vision", cfg!(feature = "vision")),
+    ("speech", cfg!(feature = "speech")),
     ("convert", cfg!(feature = "convert")),
     ("listen", cfg!(feature = "listen")),
     ("microphone", cfg!(feature = "microphone")),
