@@ -172,7 +172,8 @@ fn other_answers_than_recorded_are_told() {
     let other = ["-o", arg(&theirs), "--sample", "Something else entirely."];
     success(&deploy(&bundle, &profile, &other).output().unwrap());
     // Inputs of one deployment with outputs of the other.
-    let tensors = |folder: &Path| bevel::tensors::load(&folder.join("self-test.safetensors")).unwrap();
+    let tensors =
+        |folder: &Path| bevel::tensors::load(&folder.join("self-test.safetensors")).unwrap();
     let (mut mixed, theirs) = (tensors(&ours), tensors(&theirs));
     for (name, tensor) in mixed.iter_mut().filter(|(n, _)| n.starts_with("output.")) {
         // The same shapes: as many tokens as both have.
@@ -222,8 +223,15 @@ fn a_package_installs_and_starts_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path().join("m.deb");
     let out = ["-o", arg(&package), "--name", "kitchen"];
-    success(&deploy(&bundle, &profile(folder.path(), &[]), &out).output().unwrap());
-    let info = Command::new("dpkg-deb").arg("--info").arg(&package).output();
+    success(
+        &deploy(&bundle, &profile(folder.path(), &[]), &out)
+            .output()
+            .unwrap(),
+    );
+    let info = Command::new("dpkg-deb")
+        .arg("--info")
+        .arg(&package)
+        .output();
     let info = success(&info.unwrap());
     for field in [
         "Package: bevel-kitchen\n",
@@ -241,7 +249,11 @@ fn a_package_installs_and_starts_nothing() {
     fs::write(system.join("var/lib/dpkg/status"), "").unwrap();
     let unpacked = Command::new("dpkg")
         .arg(format!("--root={}", system.display()))
-        .args(["--force-not-root", "--force-bad-path", "--force-script-chrootless"])
+        .args([
+            "--force-not-root",
+            "--force-bad-path",
+            "--force-script-chrootless",
+        ])
         .args(["--log=/dev/null", "--unpack"])
         .arg(&package)
         .output();
@@ -378,7 +390,12 @@ fn what_would_not_run_there_is_not_deployed() {
     for case in cases {
         let output = deploy(&bundle, case.target, case.more).output().unwrap();
         let said = told(&output);
-        assert_eq!(output.status.code(), Some(case.code), "{}: {said}", case.name);
+        assert_eq!(
+            output.status.code(),
+            Some(case.code),
+            "{}: {said}",
+            case.name
+        );
         assert!(said.contains(case.says), "{}: {said}", case.name);
         // Nothing half-done stays behind.
         let left = folder.path().read_dir().unwrap().count();
@@ -404,7 +421,14 @@ fn a_deployment_for_arm_tests_itself_in_qemu() {
     let changes = [("here", "rpi4"), (here.as_str(), "aarch64-unknown")];
     let board = profile(folder.path(), &changes);
     let output = bevel()
-        .args(["deploy", arg(&bundle), "--target", arg(&board), "-o", arg(&out)])
+        .args([
+            "deploy",
+            arg(&bundle),
+            "--target",
+            arg(&board),
+            "-o",
+            arg(&out),
+        ])
         .output();
     success(&output.unwrap());
     // A program that runs here takes the place of the board's, and its hash.

@@ -43,9 +43,7 @@ impl BuiltIn {
                 };
                 item("a question of 6 words about 14", Item::Question(asked))
             }
-            Kind::Image => {
-                item("a pattern of 640×480", Item::Image(picture::pattern()?))
-            }
+            Kind::Image => item("a pattern of 640×480", Item::Image(picture::pattern()?)),
             Kind::Sound => Some(Self {
                 name: "vowels of 2.5 s",
                 content: Content::Sound(vowels()),

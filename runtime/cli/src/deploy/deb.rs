@@ -58,9 +58,17 @@ pub fn write(
         package.append(&header, content)
     };
     let version = b"2.0\n";
-    add("debian-binary", version.len() as u64, &mut version.as_slice())?;
+    add(
+        "debian-binary",
+        version.len() as u64,
+        &mut version.as_slice(),
+    )?;
     let control = control(entries, about)?;
-    add("control.tar.gz", control.len() as u64, &mut control.as_slice())?;
+    add(
+        "control.tar.gz",
+        control.len() as u64,
+        &mut control.as_slice(),
+    )?;
     // Its size comes before it, and is known after it.
     let mut data = tempfile::tempfile()?;
     let mut archive = gzip(&mut data);
@@ -84,7 +92,9 @@ fn control(entries: &[Entry], about: &About<'_>) -> io::Result<Vec<u8>> {
     };
     add("control", &fields(entries, about), 0o644)?;
     for (name, template) in SCRIPTS {
-        let text = template.replace("@UNIT@", about.unit).replace("@NAME@", about.name);
+        let text = template
+            .replace("@UNIT@", about.unit)
+            .replace("@NAME@", about.name);
         add(name, &text, 0o755)?;
     }
     archive.into_inner()?.finish()

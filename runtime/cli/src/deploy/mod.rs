@@ -27,8 +27,8 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use bevel::verify::Tolerance;
 use bevel::Bundle;
+use bevel::verify::Tolerance;
 use bevel_manifest::{ErrorKind, Target};
 use serde::Serialize;
 
@@ -118,14 +118,24 @@ pub fn deploy(args: &DeployArgs) -> anyhow::Result<()> {
         None => std::env::temp_dir(),
     };
     let staged = Staged::new(&parent, needed(&bundle, &chosen, [&program, &library])?)?;
-    let mut made = fill(&staged, args, &target, &bundle, &name, chosen, (&program, &library))?;
+    let mut made = fill(
+        &staged,
+        args,
+        &target,
+        &bundle,
+        &name,
+        chosen,
+        (&program, &library),
+    )?;
     let entries = staged.finish()?;
     let lines = entries.iter().map(|entry| Line {
         path: entry.path.clone(),
         size_bytes: entry.size_bytes,
     });
     made.files = lines.collect();
-    write(staged, &entries, outputs, args, &target, &program, &mut made)?;
+    write(
+        staged, &entries, outputs, args, &target, &program, &mut made,
+    )?;
     match args.json {
         true => println!("{}", serde_json::to_string(&made)?),
         false => print(&made, args),
@@ -177,11 +187,16 @@ fn fill(
     let recording = verify::read(&staged.path().join(RECORDING))?;
     let verified = verify::recorded(&bundle, None, &recording, Tolerance::DEVICE)?;
     if let Some(what) = verify::breaches(&verified, Tolerance::DEVICE) {
-        let what = format!("the model answers differently each time: {what}; --sample another input");
+        let what =
+            format!("the model answers differently each time: {what}; --sample another input");
         return Err(fail(ErrorKind::Quality, what));
     }
     staged.write("target.toml", target.to_toml()?.as_bytes(), false)?;
-    let hears = program.elf.libraries.iter().any(|l| l.starts_with("libasound."));
+    let hears = program
+        .elf
+        .libraries
+        .iter()
+        .any(|l| l.starts_with("libasound."));
     let service = Service::of(manifest.task, hears);
     if manifest.task == bevel::TaskName::Transcribe && !hears {
         let what = "the program is built without the feature `microphone`: the service answers for \
@@ -283,7 +298,10 @@ fn print(report: &Report, args: &DeployArgs) {
         report.model, report.task, report.variant.name, report.variant.why, report.target
     );
     let sum = |start: &str| {
-        let files = report.files.iter().filter(|file| file.path.starts_with(start));
+        let files = report
+            .files
+            .iter()
+            .filter(|file| file.path.starts_with(start));
         disk::text(files.map(|file| file.size_bytes).sum())
     };
     let row = |name: &str, size: String, what: &str| vec![name.into(), size, what.into()];

@@ -22,11 +22,7 @@ pub struct Chosen {
 ///
 /// # Errors
 /// Of kind `Input` for one that the bundle lacks, of kind `Model` where none is in the board's order.
-pub fn choose(
-    manifest: &Manifest,
-    target: &Target,
-    asked: Option<&str>,
-) -> anyhow::Result<Chosen> {
+pub fn choose(manifest: &Manifest, target: &Target, asked: Option<&str>) -> anyhow::Result<Chosen> {
     let names: Vec<_> = manifest.variants.iter().map(|v| v.name.as_str()).collect();
     let chosen = |name: &str, why: String| Chosen {
         name: name.to_owned(),
@@ -93,7 +89,7 @@ pub fn write(bundle: &Bundle, variant: &str, folder: &Path) -> anyhow::Result<Ma
             source,
         };
         fs::copy(&from, &to).map_err(unreadable)?;
-        let entry = verify::entry(&path, &to)?;
+        let entry = verify::entry(&path, &to.as_path().into())?;
         let before = expected.iter().find(|entry| entry.path == path);
         if before.is_some_and(|before| before.sha256 != entry.sha256) {
             let what = format!(
@@ -116,7 +112,9 @@ fn only(manifest: &Manifest, variant: &str) -> anyhow::Result<Manifest> {
     only.variants.retain(|v| v.name == variant);
     let kept = only.paths();
     let others = manifest.variants.iter().flat_map(|v| v.graphs.values());
-    let others: Vec<_> = others.filter(|path| !kept.contains(&path.as_str())).collect();
+    let others: Vec<_> = others
+        .filter(|path| !kept.contains(&path.as_str()))
+        .collect();
     // Weights of a graph lie in files that begin with its name.
     let of = |path: &str, graph: &str| {
         let rest = path.strip_prefix(graph);
@@ -169,8 +167,11 @@ normalize = true
                 "[[variants]]\nname = \"{name}\"\nscheme = \"s\"\ngraphs = {{ model = \"{name}.onnx\" }}\n"
             );
         }
-        Manifest::from_toml(&text.replace("variant = \"fp32\"", &format!("variant = \"{}\"", variants[0])))
-            .unwrap()
+        Manifest::from_toml(&text.replace(
+            "variant = \"fp32\"",
+            &format!("variant = \"{}\"", variants[0]),
+        ))
+        .unwrap()
     }
 
     #[test]

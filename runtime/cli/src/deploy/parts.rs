@@ -42,9 +42,8 @@ pub fn program(given: Option<&Path>, target: &Target) -> anyhow::Result<Part> {
 /// As [`program`].
 pub fn library(given: Option<&Path>, target: &Target) -> anyhow::Result<Part> {
     let arch = target.arch();
-    let next = format!(
-        "`scripts/onnxruntime.sh {arch}` fetches one; --onnxruntime FILE takes another"
-    );
+    let next =
+        format!("`scripts/onnxruntime.sh {arch}` fetches one; --onnxruntime FILE takes another");
     let path = match given {
         Some(given) => given.to_owned(),
         None => {
@@ -87,11 +86,7 @@ fn build_folders() -> Vec<PathBuf> {
     folders
 }
 
-fn first(
-    places: impl Iterator<Item = PathBuf>,
-    what: &str,
-    next: &str,
-) -> anyhow::Result<PathBuf> {
+fn first(places: impl Iterator<Item = PathBuf>, what: &str, next: &str) -> anyhow::Result<PathBuf> {
     let places: Vec<_> = places.collect();
     if let Some(found) = places.iter().find(|path| path.is_file()) {
         return Ok(found.clone());

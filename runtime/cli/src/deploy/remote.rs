@@ -49,7 +49,9 @@ impl std::str::FromStr for Host {
 impl Host {
     /// The folder of a deployment, `bevel/NAME` in the home folder where none was given.
     pub fn folder(&self, name: &str) -> String {
-        self.folder.clone().unwrap_or_else(|| format!("bevel/{name}"))
+        self.folder
+            .clone()
+            .unwrap_or_else(|| format!("bevel/{name}"))
     }
 
     /// Copies the folder there in the place of an older one, and runs its self-test.
@@ -124,7 +126,9 @@ impl Host {
 fn kind(code: i32) -> ErrorKind {
     use ErrorKind::{Busy, Device, Input, Memory, Model, Quality, Unsupported};
     let kinds = [Input, Model, Device, Busy, Unsupported, Quality, Memory];
-    let found = kinds.into_iter().find(|kind| i32::from(kind.exit_code()) == code);
+    let found = kinds
+        .into_iter()
+        .find(|kind| i32::from(kind.exit_code()) == code);
     found.unwrap_or(ErrorKind::Device)
 }
 
@@ -155,7 +159,9 @@ mod tests {
         ] {
             let host: Option<Host> = text.parse().ok();
             let found = host.as_ref().map(|h| (h.host.as_str(), h.folder("m")));
-            let found = found.as_ref().map(|(host, folder)| (*host, folder.as_str()));
+            let found = found
+                .as_ref()
+                .map(|(host, folder)| (*host, folder.as_str()));
             assert_eq!(found, expected, "{text}");
         }
         assert_eq!(quoted("it's; reboot"), r"'it'\''s; reboot'");

@@ -77,7 +77,7 @@ impl Staged {
         let mut sums = String::new();
         for entry in self.entries()? {
             let path = self.path().join(&entry.path);
-            let sha256 = verify::entry(&entry.path, &path)?.sha256;
+            let sha256 = verify::entry(&entry.path, &path.as_path().into())?.sha256;
             mode(&path, entry.program)?;
             sums += &format!("{sha256}  {}\n", entry.path);
         }
@@ -132,7 +132,10 @@ impl Staged {
 /// # Errors
 /// Of kind `Input` where something else is in the place.
 pub fn may_replace(out: &Path) -> anyhow::Result<()> {
-    let empty = || out.read_dir().is_ok_and(|mut folder| folder.next().is_none());
+    let empty = || {
+        out.read_dir()
+            .is_ok_and(|mut folder| folder.next().is_none())
+    };
     match !out.exists() || out.join(SUMS).is_file() || empty() {
         true => Ok(()),
         false => Err(fail(
@@ -177,7 +180,10 @@ mod tests {
             let staged = Staged::new(folder.path(), 1).unwrap();
             staged.write("a/b", text.as_bytes(), true).unwrap();
             let entries = staged.finish().unwrap();
-            let paths: Vec<_> = entries.iter().map(|e| (e.path.as_str(), e.program)).collect();
+            let paths: Vec<_> = entries
+                .iter()
+                .map(|e| (e.path.as_str(), e.program))
+                .collect();
             assert_eq!(paths, [(SUMS, false), ("a/b", true)]);
             staged.rename(&out).unwrap();
             assert_eq!(fs::read_to_string(out.join("a/b")).unwrap(), text);

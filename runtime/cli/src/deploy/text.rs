@@ -85,7 +85,10 @@ fn values(facts: &Facts<'_>) -> BTreeMap<&'static str, String> {
         chosen,
         service,
     } = facts;
-    let license = manifest.provenance.as_ref().map(|from| from.license.as_str());
+    let license = manifest
+        .provenance
+        .as_ref()
+        .map(|from| from.license.as_str());
     let license = license.filter(|license| !license.is_empty());
     let gpu = devices(target).iter().any(|device| *device != Device::Cpu);
     let cores = cores(&target.cores);
@@ -105,13 +108,19 @@ fn values(facts: &Facts<'_>) -> BTreeMap<&'static str, String> {
         ("THREADS", target.threads.to_string()),
         ("MEMORY_MIB", target.memory_cap_mib.to_string()),
         ("DEVICES", list(&devices(target))),
-        ("AFFINITY", set(&format!("CPUAffinity={cores}"), !cores.is_empty())),
+        (
+            "AFFINITY",
+            set(&format!("CPUAffinity={cores}"), !cores.is_empty()),
+        ),
         ("CORES", cores),
         ("MODEL", plain(&manifest.name)),
         ("TASK", manifest.task.to_string()),
         ("VARIANT", plain(&chosen.name)),
         ("WHY", plain(&chosen.why)),
-        ("LICENSE", plain(license.unwrap_or("not known to Bevel; ask who made it"))),
+        (
+            "LICENSE",
+            plain(license.unwrap_or("not known to Bevel; ask who made it")),
+        ),
         ("EXAMPLE", example(manifest.task, *service).into()),
         (
             "LISTEN_USAGE",
@@ -151,7 +160,9 @@ fn cores(cores: &[usize]) -> String {
 /// Letters, digits and what stands between them in names, for text that becomes part of scripts.
 fn plain(text: &str) -> String {
     let fits = |c: char| c.is_alphanumeric() || " -_.,:;()+/".contains(c);
-    text.chars().map(|c| if fits(c) { c } else { ' ' }).collect()
+    text.chars()
+        .map(|c| if fits(c) { c } else { ' ' })
+        .collect()
 }
 
 /// The same on one line.
@@ -239,7 +250,10 @@ mod tests {
             ("B", String::new()),
             ("C", "line\n".to_owned()),
         ]);
-        assert_eq!(fill("x@A@y @B@\n@C@\nuser@host @D@", &values), "x@B@y line\nuser@host @D@");
+        assert_eq!(
+            fill("x@A@y @B@\n@C@\nuser@host @D@", &values),
+            "x@B@y line\nuser@host @D@"
+        );
         assert_eq!(fill("\"$@\"", &values), "\"$@\"");
     }
 

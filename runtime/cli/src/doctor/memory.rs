@@ -141,8 +141,14 @@ fn disks(bundle: Option<&Path>, found: &mut Findings) {
         let Some(there) = folder.ancestors().find(|folder| folder.is_dir()) else {
             continue;
         };
-        let Some(free) = disk::free(there) else { continue };
-        let value = format!("{} free for {what} in {}", disk::text(free), folder.display());
+        let Some(free) = disk::free(there) else {
+            continue;
+        };
+        let value = format!(
+            "{} free for {what} in {}",
+            disk::text(free),
+            folder.display()
+        );
         match free {
             LITTLE_SPACE.. => found.ok("disk", value),
             _ => found.warning("disk", value, "make room there"),
