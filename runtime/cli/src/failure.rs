@@ -109,7 +109,8 @@ pub fn print(error: &anyhow::Error) {
     }
 }
 
-fn chain(error: &anyhow::Error) -> String {
+/// The error with its causes on one line.
+pub fn chain(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
         let text = cause.to_string();

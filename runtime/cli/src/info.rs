@@ -97,12 +97,17 @@ fn graph(name: String, file: &ModelFile) -> anyhow::Result<Graph> {
     Ok(Graph {
         name,
         file: path.display().to_string(),
-        size_bytes: file.size_bytes()? + beside(path),
+        size_bytes: size_bytes(file)?,
         inputs: list(session.inputs()),
         outputs: list(session.outputs()),
         operators,
         opset,
     })
+}
+
+/// Size of a graph with its weights.
+pub fn size_bytes(graph: &ModelFile) -> anyhow::Result<u64> {
+    Ok(graph.size_bytes()? + beside(graph.path()))
 }
 
 /// Size of the file beside a graph that holds its weights, where there is one.

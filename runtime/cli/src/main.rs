@@ -10,6 +10,9 @@ mod catalog;
 mod choose;
 #[cfg(feature = "convert")]
 mod convert;
+#[cfg(feature = "convert")]
+mod deploy;
+mod disk;
 mod doctor;
 #[cfg(feature = "vision")]
 mod draw;
@@ -33,8 +36,8 @@ mod open;
 #[cfg_attr(not(feature = "vision"), path = "absent/picture.rs")]
 mod picture;
 mod run;
+mod sample;
 mod show;
-#[cfg(feature = "convert")]
 mod targets;
 mod verify;
 mod whole;
@@ -82,6 +85,8 @@ fn run(args: Args) -> anyhow::Result<()> {
         Command::Eval(args) => eval::eval(&args),
         Command::Info(args) => info::info(&args),
         Command::Verify(args) => verify::verify(&args),
+        #[cfg(feature = "convert")]
+        Command::Deploy(args) => deploy::deploy(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         #[cfg(feature = "convert")]
         Command::Models(args) => models::models(&args),
