@@ -28,6 +28,7 @@ fn crates_depend_only_downwards() {
         ("bevel-manifest", &[][..]),
         ("bevel-prep", &["bevel-manifest"]),
         ("bevel", &["bevel-manifest", "bevel-prep"]),
+        ("bevel-capi", &["bevel", "bevel-manifest"]),
         (
             "bevel-cli",
             &[
@@ -69,6 +70,7 @@ fn what_ships_to_devices_has_no_network_and_no_converters() {
     // bevel-cli as a device build and the library: neither protobuf, pickle, HTTP nor TLS.
     for (package, flags) in [
         ("bevel", &[][..]),
+        ("bevel-capi", &[]),
         ("bevel-cli", &["--no-default-features"]),
     ] {
         let mut cargo = Command::new(env!("CARGO"));
