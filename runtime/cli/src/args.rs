@@ -81,13 +81,16 @@ pub struct ModelArgs {
     #[arg(long)]
     pub max_tokens: Option<usize>,
     /// Language to hear, such as en, or auto: the one that is heard; the bundle's when not given.
+    #[cfg(feature = "speech")]
     #[arg(long, value_name = "CODE")]
     pub language: Option<String>,
+    #[cfg(feature = "speech")]
     #[command(flatten)]
     pub speech: SpeechArgs,
 }
 
 /// What only speech knows.
+#[cfg(feature = "speech")]
 #[derive(Debug, clap::Args)]
 pub struct SpeechArgs {
     /// Times that transcripts have: of pauses, of segments as the model writes them, or of words, too.
@@ -117,6 +120,7 @@ pub struct SpeechArgs {
 }
 
 /// See [`bevel::speech::Timestamps`].
+#[cfg(feature = "speech")]
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub enum Times {
     Pauses,
@@ -208,6 +212,7 @@ pub struct RunArgs {
     pub format: Vec<Format>,
     /// How samples on standard input are written that have no header: s16le, s32le, f32le or u8, at 16 kHz
     /// and with one channel where not said otherwise.
+    #[cfg(feature = "speech")]
     #[arg(long, value_name = "ENCODING[:RATE[:CHANNELS]]")]
     pub pcm: Option<bevel::speech::Pcm>,
 }

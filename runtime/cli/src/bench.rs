@@ -4,15 +4,14 @@ use std::time::{Duration, Instant};
 
 use bevel_manifest::ErrorKind;
 use hdrhistogram::Histogram;
-use image::RgbImage;
 use serde::Serialize;
 
 use crate::args::BenchArgs;
 use crate::choose::choose;
 use crate::failure::fail;
 use crate::inputs::{self, Asked, Item, Kind};
-use crate::open;
 use crate::show::table;
+use crate::{open, picture};
 
 #[derive(Serialize)]
 struct Report {
@@ -153,9 +152,8 @@ fn item(kind: Kind, input: Option<&str>) -> anyhow::Result<(String, Item)> {
                 ))
             }
             Kind::Image => {
-                let pixel = |x: u32, y: u32| image::Rgb([x as u8, y as u8, (x ^ y) as u8]);
-                let image = RgbImage::from_fn(640, 480, pixel);
-                Ok(("a pattern of 640×480".into(), Item::Image(image)))
+                let pattern = picture::pattern()?;
+                Ok(("a pattern of 640×480".into(), Item::Image(pattern)))
             }
             Kind::Sound => Err(fail(ErrorKind::Input, "give a recording to measure with")),
             Kind::Tensors => Err(fail(ErrorKind::Input, "give tensors to measure with")),

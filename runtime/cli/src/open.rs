@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use bevel::speech::Timestamps;
 use bevel::{AnyPipeline, Bundle, Options, Pool, Runtime, RuntimeOptions};
 use bevel_manifest::ErrorKind;
 
-use crate::args::{ModelArgs, Times};
+use crate::args::ModelArgs;
 use crate::failure::fail;
 
 /// The bundle that an argument names: a directory, a plain model with its recipe, or a catalogue
@@ -63,6 +62,16 @@ pub fn options(args: &ModelArgs) -> Options {
     options.max_boxes = args.max_boxes;
     options.top_k = args.top_k;
     options.max_tokens = args.max_tokens;
+    #[cfg(feature = "speech")]
+    speech(args, &mut options);
+    options
+}
+
+#[cfg(feature = "speech")]
+fn speech(args: &ModelArgs, options: &mut Options) {
+    use crate::args::Times;
+    use bevel::speech::Timestamps;
+
     options.language = args.language.clone();
     let (speech, said) = (&mut options.speech, &args.speech);
     speech.timestamps = match said.timestamps {
@@ -77,5 +86,4 @@ pub fn options(args: &ModelArgs) -> Options {
     speech.batch = said.pieces.map(usize::from);
     speech.beams = said.beams.map(usize::from);
     speech.language_model = said.language_model.clone();
-    options
 }

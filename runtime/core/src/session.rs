@@ -62,6 +62,7 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`load`](Self::load).
+    #[cfg(feature = "speech")]
     pub(crate) fn load_small(file: &ModelFile, options: &Options) -> Result<Self> {
         let devices = Devices::from(Device::Cpu);
         Self::load_with(file, &devices, options.cancel.clone(), Some(1))

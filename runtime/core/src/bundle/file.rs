@@ -74,6 +74,7 @@ impl ModelFile {
     /// # Errors
     /// [`Error::ModelFile`] when it cannot be read, [`Error::Model`] when it is larger, as the file of
     /// `what` cannot be.
+    #[cfg(feature = "speech")]
     pub(crate) fn read_at_most(&self, max_bytes: u64, what: &str) -> Result<Cow<'_, [u8]>> {
         let size = self.size_bytes()?;
         if size > max_bytes {
