@@ -154,8 +154,10 @@ pub unsafe extern "C" fn bevel_answer_embedding(
 ) -> bevel_status {
     guard(|| {
         let found = handles::find(answer)?;
-        let Answer::Embed(found) = found.item(item)? else {
-            return Err(has_no("vector"));
+        let vector = match found.item(item)? {
+            #[cfg(any(feature = "text", feature = "vision"))]
+            Answer::Embed(found) => found.embedding.as_slice(),
+            _ => return Err(has_no("vector")),
         };
         // SAFETY: the caller's promise.
         unsafe {
@@ -164,7 +166,7 @@ pub unsafe extern "C" fn bevel_answer_embedding(
                 capacity,
                 needed,
             }
-            .fill(&found.embedding)
+            .fill(vector)
         }
     })
 }
@@ -183,9 +185,12 @@ pub unsafe extern "C" fn bevel_answer_text(
 ) -> bevel_status {
     guard(|| {
         let found = handles::find(answer)?;
-        let text = match found.item(item)? {
+        let text: &str = match found.item(item)? {
+            #[cfg(feature = "speech")]
             Answer::Transcribe(found) => &found.text,
+            #[cfg(feature = "text")]
             Answer::Generate(found) => &found.text,
+            #[cfg(feature = "text")]
             Answer::Answer(found) => &found.answer,
             _ => return Err(has_no("text")),
         };

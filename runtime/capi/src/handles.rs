@@ -11,12 +11,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::answer::{Answers, bevel_answer};
 use crate::model::{Model, bevel_model};
 use crate::status::{Failure, Result};
+#[cfg(feature = "speech")]
 use crate::stream::{Stream, bevel_stream};
 
 /// What a handle stands for.
 #[derive(Clone)]
 pub(crate) enum Thing {
     Model(Arc<Model>),
+    #[cfg(feature = "speech")]
     Stream(Arc<Stream>),
     Answers(Arc<Answers>),
 }
@@ -36,7 +38,8 @@ pub(crate) trait Handle: Sized {
 
 /// One kind a line: handle, thing, variant, name.
 macro_rules! handles {
-    ($($handle:ident = $of:ident, $variant:ident, $name:literal;)*) => {$(
+    ($($(#[$when:meta])* $handle:ident = $of:ident, $variant:ident, $name:literal;)*) => {$(
+        $(#[$when])*
         impl Handle for $handle {
             type Of = $of;
             const NAME: &'static str = $name;
@@ -57,6 +60,7 @@ macro_rules! handles {
 
 handles! {
     bevel_model = Model, Model, "model";
+    #[cfg(feature = "speech")]
     bevel_stream = Stream, Stream, "stream";
     bevel_answer = Answers, Answers, "answer";
 }

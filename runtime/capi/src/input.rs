@@ -1,17 +1,20 @@
 //! What a model is asked.
 
+#[cfg(feature = "vision")]
 use std::borrow::Cow;
 use std::ffi::{c_char, c_void};
 use std::mem::offset_of;
 use std::path::Path;
 
-use bevel::Sample;
 use bevel::tensors::{self, Named};
-use bevel::text::Question;
+#[cfg(feature = "vision")]
 use bevel::vision::{ImageView, decode_image, load_image};
+use bevel::{Question, Sample};
 use bevel_manifest::Input;
 
 use crate::caller::{self, Growing, numbered};
+#[cfg(not(feature = "vision"))]
+use crate::status::bevel_status;
 use crate::status::{Failure, Result};
 use crate::tensor::{self, bevel_tensor};
 
@@ -106,6 +109,7 @@ unsafe impl Growing for bevel_input {
     const NAME: &'static str = "bevel_input";
 }
 
+#[cfg(feature = "vision")]
 const MAX_SIDE: u32 = 32_768;
 /// More inputs of one call than this are a mistake.
 const MAX_INPUTS: usize = 65_536;
@@ -114,6 +118,7 @@ const MAX_INPUTS: usize = 65_536;
 pub(crate) enum Item<'a> {
     Text(&'a str),
     Question(Question<'a>),
+    #[cfg(feature = "vision")]
     Picture(Cow<'a, [u8]>, u32, u32),
     Sound(&'a [f32], u32),
     SoundFile(&'a Path),
@@ -126,6 +131,7 @@ impl Item<'_> {
         Ok(match self {
             Self::Text(text) => Sample::Text(text),
             Self::Question(question) => Sample::Question(*question),
+            #[cfg(feature = "vision")]
             Self::Picture(pixels, width, height) => {
                 let view = ImageView::from_rgb(pixels, *width, *height);
                 Sample::Image(view.map_err(|e| Failure::input(e.to_string()))?)
@@ -175,7 +181,13 @@ unsafe fn item<'a>(input: &bevel_input, takes: &Input) -> Result<Item<'a>> {
                 question: caller::text(input.question, "question")?,
                 context: caller::text(input.text, "text")?,
             }),
+            #[cfg(feature = "vision")]
             BEVEL_INPUT_PIXELS => picture(input)?,
+            #[cfg(not(feature = "vision"))]
+            BEVEL_INPUT_PIXELS => {
+                let what = "this build of libbevel has no pictures";
+                return Err(Failure::new(bevel_status::BEVEL_UNSUPPORTED, what));
+            }
             BEVEL_INPUT_SOUND => {
                 let samples = caller::values(input.data.cast(), count, "samples")?;
                 Item::Sound(samples, input.sample_rate_hz)
@@ -189,6 +201,7 @@ unsafe fn item<'a>(input: &bevel_input, takes: &Input) -> Result<Item<'a>> {
 
 fn file<'a>(path: &'a Path, takes: &Input) -> Result<Item<'a>> {
     match takes {
+        #[cfg(feature = "vision")]
         Input::Image(_) | Input::TextImage(_) => {
             let picture = load_image(path)?;
             let (width, height) = picture.dimensions();
@@ -202,6 +215,7 @@ fn file<'a>(path: &'a Path, takes: &Input) -> Result<Item<'a>> {
 
 fn bytes<'a>(bytes: &'a [u8], takes: &Input) -> Result<Item<'a>> {
     match takes {
+        #[cfg(feature = "vision")]
         Input::Image(_) | Input::TextImage(_) => {
             let picture = decode_image(bytes)?;
             let (width, height) = picture.dimensions();
@@ -222,6 +236,7 @@ fn no_file(takes: &Input) -> Failure {
 
 /// # Safety
 /// The picture that `input` describes is there.
+#[cfg(feature = "vision")]
 unsafe fn picture<'a>(input: &bevel_input) -> Result<Item<'a>> {
     let (width, height) = (input.width, input.height);
     if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {

@@ -4,6 +4,11 @@
 //! in `cbindgen.toml`. Each module holds the functions of one kind of handle, and every function is one
 //! call of `guard::guard`: it turns errors and panics into a status and keeps the message.
 //!
+//! # Features
+//!
+//! `text`, `vision` and `speech` are the tasks, all of them on. Models of a task that was left out are
+//! `BEVEL_UNSUPPORTED`; without `speech` the library has no functions for streams.
+//!
 //! # Limits
 //!
 //! A pointer to data cannot be checked beyond null, alignment and size: what is behind it is the
@@ -33,5 +38,6 @@ mod options;
 mod parts;
 mod start;
 mod status;
+#[cfg(feature = "speech")]
 mod stream;
 mod tensor;

@@ -5,7 +5,8 @@ use std::mem::offset_of;
 use std::ptr;
 
 use bevel::Options;
-use bevel::speech::Timestamps;
+#[cfg(feature = "speech")]
+use bevel::speech::{SpeechOptions, Timestamps};
 
 use crate::caller::{self, Growing, numbered};
 use crate::guard::guard;
@@ -104,7 +105,20 @@ impl bevel_model_options {
         options.top_k = count(self.top_k, "top_k")?;
         options.max_tokens = count(self.max_tokens, "max_tokens")?;
         options.language = text(self.language, "language")?.map(Into::into);
-        let speech = &mut options.speech;
+        #[cfg(feature = "speech")]
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.set_speech(&mut options.speech)?;
+        }
+        Ok(options)
+    }
+
+    /// What only speech knows.
+    ///
+    /// # Safety
+    /// As [`options`](Self::options).
+    #[cfg(feature = "speech")]
+    unsafe fn set_speech(&self, speech: &mut SpeechOptions) -> Result {
         speech.timestamps = match bevel_timestamps::read(self.timestamps)? {
             bevel_timestamps::BEVEL_TIMESTAMPS_PAUSES => Timestamps::Pauses,
             bevel_timestamps::BEVEL_TIMESTAMPS_SEGMENTS => Timestamps::Segments,
@@ -112,7 +126,9 @@ impl bevel_model_options {
         };
         speech.translate = flag(self.translate, "translate")?;
         speech.full_window = flag(self.full_window, "full_window")?;
-        speech.prompt = text(self.prompt, "prompt")?.map(Into::into);
+        // SAFETY: the caller's promise.
+        let prompt = unsafe { caller::text_or_none(self.prompt, "prompt") }?;
+        speech.prompt = prompt.map(Into::into);
         speech.batch = count(self.batch, "batch")?;
         speech.beams = count(self.beams, "beams")?;
         if self.hot_word_count > MAX_HOT_WORDS {
@@ -131,7 +147,7 @@ impl bevel_model_options {
             let path = unsafe { caller::path(self.language_model, "language_model") }?;
             speech.language_model = Some(path.into());
         }
-        Ok(options)
+        Ok(())
     }
 }
 

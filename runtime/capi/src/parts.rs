@@ -4,6 +4,7 @@
 use std::ffi::c_char;
 
 use bevel::Answer;
+#[cfg(feature = "vision")]
 use bevel::vision::{Detection, Mask};
 
 use crate::answer::{bevel_answer, has_no};
@@ -42,6 +43,7 @@ fn labelled(index: usize, score: f32) -> bevel_part {
     }
 }
 
+#[cfg(feature = "vision")]
 fn boxed(found: &Detection) -> bevel_part {
     let [x1, y1, x2, y2] = found.xyxy;
     let part = labelled(found.index, found.score);
@@ -62,31 +64,40 @@ fn spanned(start: f64, end: f64, score: f32) -> bevel_part {
 /// The parts of an answer.
 fn parts(answer: &Answer) -> Result<Vec<bevel_part>> {
     Ok(match answer {
+        #[cfg(any(feature = "text", feature = "vision"))]
         Answer::Classify(found) => {
             let labels = found.labels.iter();
             labels
                 .map(|found| labelled(found.index, found.score))
                 .collect()
         }
+        #[cfg(feature = "vision")]
         Answer::Detect(found) => found.boxes.iter().map(boxed).collect(),
+        #[cfg(feature = "vision")]
         Answer::Instances(found) => found.boxes.iter().map(|b| boxed(&b.detection)).collect(),
+        #[cfg(feature = "vision")]
         Answer::Pose(found) => found.boxes.iter().map(|b| boxed(&b.detection)).collect(),
+        #[cfg(feature = "vision")]
         Answer::Obb(found) => found.boxes.iter().map(|b| boxed(&b.detection)).collect(),
+        #[cfg(feature = "vision")]
         Answer::Regions(found) => {
             let classes = found.classes.iter();
             classes
                 .map(|class| labelled(class.index, class.share))
                 .collect()
         }
+        #[cfg(feature = "text")]
         Answer::Tag(found) => {
             let entities = found.entities.iter();
             entities
                 .map(|e| spanned(e.start as f64, e.end as f64, e.score))
                 .collect()
         }
+        #[cfg(feature = "text")]
         Answer::Answer(found) => {
             vec![spanned(found.start as f64, found.end as f64, found.score)]
         }
+        #[cfg(feature = "speech")]
         Answer::Transcribe(found) => {
             let segments = found.segments.iter();
             segments.map(|s| spanned(s.start, s.end, 0.0)).collect()
@@ -104,12 +115,19 @@ fn nth<T>(parts: &[T], index: usize) -> Result<&T> {
 /// The label of a part.
 fn label(answer: &Answer, at: usize) -> Result<&str> {
     Ok(match answer {
+        #[cfg(any(feature = "text", feature = "vision"))]
         Answer::Classify(found) => &nth(&found.labels, at)?.label,
+        #[cfg(feature = "vision")]
         Answer::Detect(found) => &nth(&found.boxes, at)?.label,
+        #[cfg(feature = "vision")]
         Answer::Instances(found) => &nth(&found.boxes, at)?.detection.label,
+        #[cfg(feature = "vision")]
         Answer::Pose(found) => &nth(&found.boxes, at)?.detection.label,
+        #[cfg(feature = "vision")]
         Answer::Obb(found) => &nth(&found.boxes, at)?.detection.label,
+        #[cfg(feature = "vision")]
         Answer::Regions(found) => &nth(&found.classes, at)?.label,
+        #[cfg(feature = "text")]
         Answer::Tag(found) => &nth(&found.entities, at)?.label,
         _ => return Err(has_no("labels")),
     })
@@ -118,8 +136,11 @@ fn label(answer: &Answer, at: usize) -> Result<&str> {
 /// The text of a part.
 fn text(answer: &Answer, at: usize) -> Result<&str> {
     Ok(match answer {
+        #[cfg(feature = "text")]
         Answer::Tag(found) => &nth(&found.entities, at)?.text,
+        #[cfg(feature = "speech")]
         Answer::Transcribe(found) => &nth(&found.segments, at)?.text,
+        #[cfg(feature = "text")]
         Answer::Answer(found) => &nth(std::slice::from_ref(found), at)?.answer,
         _ => return Err(has_no("texts")),
     })
@@ -128,7 +149,9 @@ fn text(answer: &Answer, at: usize) -> Result<&str> {
 /// The points of a part as x, y and score, one behind the other.
 fn points(answer: &Answer, at: usize) -> Result<Vec<f32>> {
     match answer {
+        #[cfg(feature = "vision")]
         Answer::Pose(found) => Ok(nth(&found.boxes, at)?.keypoints.concat()),
+        #[cfg(feature = "vision")]
         Answer::Obb(found) => {
             let found = nth(&found.boxes, at)?;
             let corners = found.corners.iter();
@@ -140,16 +163,18 @@ fn points(answer: &Answer, at: usize) -> Result<Vec<f32>> {
     }
 }
 
-/// The pixels of a part.
-fn mask(answer: &Answer, at: usize) -> Result<&Mask> {
+/// The mask of a part: row by row, 255 where it is and 0 elsewhere.
+fn mask(answer: &Answer, at: usize) -> Result<Vec<u8>> {
     match answer {
-        Answer::Instances(found) => Ok(&nth(&found.boxes, at)?.mask),
-        Answer::Regions(found) => Ok(&nth(&found.classes, at)?.mask),
+        #[cfg(feature = "vision")]
+        Answer::Instances(found) => Ok(pixels(&nth(&found.boxes, at)?.mask)),
+        #[cfg(feature = "vision")]
+        Answer::Regions(found) => Ok(pixels(&nth(&found.classes, at)?.mask)),
         _ => Err(has_no("masks")),
     }
 }
 
-/// Row by row, 255 where the mask is and 0 elsewhere.
+#[cfg(feature = "vision")]
 fn pixels(mask: &Mask) -> Vec<u8> {
     let [height, width] = mask.size().map(|side| side as usize);
     let mut pixels = vec![0; height * width];
@@ -165,10 +190,15 @@ fn pixels(mask: &Mask) -> Vec<u8> {
 /// Width and height of the picture of an answer.
 fn size(answer: &Answer) -> Result<[u32; 2]> {
     Ok(match answer {
+        #[cfg(feature = "vision")]
         Answer::Detect(found) => [found.width, found.height],
+        #[cfg(feature = "vision")]
         Answer::Instances(found) => [found.width, found.height],
+        #[cfg(feature = "vision")]
         Answer::Pose(found) => [found.width, found.height],
+        #[cfg(feature = "vision")]
         Answer::Obb(found) => [found.width, found.height],
+        #[cfg(feature = "vision")]
         Answer::Regions(found) => [found.width, found.height],
         _ => return Err(has_no("picture")),
     })
@@ -298,7 +328,7 @@ pub unsafe extern "C" fn bevel_answer_part_mask(
 ) -> bevel_status {
     guard(|| {
         let found = handles::find(answer)?;
-        let found = pixels(mask(found.item(item)?, part)?);
+        let found = mask(found.item(item)?, part)?;
         // SAFETY: the caller's promise.
         unsafe {
             Buffer {

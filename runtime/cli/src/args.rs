@@ -15,7 +15,8 @@ pub struct Args {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 2 bad input, 3 model, 4 device or ONNX Runtime, \
-                          5 busy, 6 not supported, 7 a quality gate failed, 70 internal.\n\
+                          5 busy, 6 not supported, 7 a quality gate failed, 8 memory cap \
+                          reached, 70 internal.\n\
                           The library is found through ORT_DYLIB_PATH, beside the program, in \
                           ../lib, then the system. Bevel sends no telemetry.";
 
@@ -61,9 +62,8 @@ pub struct ModelArgs {
     /// Precision, such as fp32 or int8; the bundle's choice when not given.
     #[arg(long)]
     pub variant: Option<String>,
-    /// Threads of the pool; the physical cores when not given.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    pub limits: LimitArgs,
     /// Drop detections below this score, in 0 ..= 1.
     #[arg(long)]
     pub min_score: Option<f32>,
@@ -87,6 +87,42 @@ pub struct ModelArgs {
     #[cfg(feature = "speech")]
     #[command(flatten)]
     pub speech: SpeechArgs,
+}
+
+/// What of the machine a model may have.
+#[derive(Debug, Default, clap::Args)]
+pub struct LimitArgs {
+    /// Threads of the pool; the physical cores when not given.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Processors to run on, such as 4-7 or 0,2: the fast ones of a board. Linux only.
+    #[arg(long, value_name = "LIST", value_parser = cores)]
+    pub cores: Option<std::sync::Arc<[usize]>>,
+    /// How much to give way to other programs, 0 to 19. Linux only.
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(0..=19))]
+    pub nice: Option<u8>,
+    /// The most memory that ONNX Runtime may hold for weights and results, such as 300MiB; what needs more
+    /// fails with code 8. Weights that are mapped from disk do not count.
+    #[arg(long, value_name = "SIZE")]
+    pub memory_cap: Option<bytesize::ByteSize>,
+}
+
+/// Processors and ranges of them, as the kernel writes them.
+fn cores(text: &str) -> Result<std::sync::Arc<[usize]>, String> {
+    let mut found = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let number = |text: &str| {
+            let number = text.trim().parse::<usize>();
+            number.map_err(|_| format!("`{text}` is no processor; write e.g. 0-3 or 0,2"))
+        };
+        let (first, last) = (number(first)?, number(last)?);
+        if last < first || last - first >= 4096 {
+            return Err(format!("`{part}` is no range; write e.g. 0-3 or 0,2"));
+        }
+        found.extend(first..=last);
+    }
+    Ok(found.into())
 }
 
 /// What only speech knows.

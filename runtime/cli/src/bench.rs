@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bevel::Runtime;
 use bevel_manifest::ErrorKind;
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -47,7 +48,7 @@ struct Percentiles {
 pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     if args.choose {
         let bundle = open::bundle(&args.model.bundle, args.model.recipe.as_deref())?;
-        open::runtime(args.model.threads)?;
+        open::runtime(&args.model.limits)?;
         let (_, item) = item(Kind::of(&bundle)?, args.input.as_deref())?;
         return choose(args, &bundle, &open::options(&args.model), &item);
     }
@@ -86,7 +87,7 @@ pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
             .variant
             .clone()
             .unwrap_or_else(|| manifest.variant.clone()),
-        threads: open::runtime(None)?.threads(),
+        threads: Runtime::get()?.threads(),
         input,
         batch: samples.len(),
         runs: args.repeat,

@@ -113,6 +113,7 @@ impl Session {
                 Error::model(path, format!("not a graph ONNX Runtime can load: {what}"))
             })
         })?;
+        runtime.check_memory(&inner)?;
         let inputs = inner
             .inputs()
             .iter()
@@ -244,7 +245,7 @@ fn builder(
             .with_intra_threads(threads.unwrap_or(runtime.threads()))?
             .with_config_entry("session.force_spinning_stop", "1")?;
     }
-    if runtime.memory_cap_bytes.is_some() {
+    if runtime.is_capped() {
         builder = builder.with_env_allocators()?;
     }
     for (name, bytes) in file.weights() {
