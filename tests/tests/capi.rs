@@ -8,7 +8,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use bevel::text::Question;
+use bevel::Question;
+use bevel::speech::{Event, Live, LiveOptions};
 use bevel::vision::{ImageView, load_image};
 use bevel::{Bundle, Options, Sample, tensors};
 use bevel_tests::{
@@ -379,6 +380,75 @@ fn same_parts(name: &str, task: &str, parts: &Value, json: &Value) {
             .or(expected["corners"].as_array());
         assert_eq!(part["points"], 3 * points.map_or(0, Vec::len), "{name}");
     }
+}
+
+#[test]
+fn live_speech_is_heard_as_by_rust() {
+    let programs = needs!(Programs::new());
+    let [model, recipe] = needs!(speech());
+    let file = needs!(shared("data/speech/spk1_snt1.wav"));
+    let bundle = Bundle::load_with_recipe(&model, &recipe).unwrap();
+    let (options, live) = (Options::default(), LiveOptions::default());
+    let mut live = Live::load(&bundle, &options, &live).unwrap();
+    let wav = std::fs::read(&file).unwrap();
+    let samples = wav[44..].chunks_exact(2);
+    let samples: Vec<_> = samples
+        .map(|b| f32::from(i16::from_le_bytes([b[0], b[1]])) / 32_768.0)
+        .collect();
+    assert_eq!(live.push(&samples), samples.len());
+    let events = live.finish().into_iter();
+    let finals = events.filter_map(|event| match event {
+        Event::Final { segment, .. } => Some(segment),
+        _ => None,
+    });
+    let finals: Vec<_> = finals.collect();
+    assert!(!finals.is_empty());
+
+    let listen = ["listen", arg(&model), arg(&file)];
+    let c = programs.compile(&C, "sample.c");
+    let line = [&["--recipe", arg(&recipe)], &listen[..]].concat();
+    let text = success(&programs.run(&c, &line));
+    let told: Vec<Value> = text
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(told.len(), finals.len(), "{text}");
+    for (told, segment) in told.iter().zip(&finals) {
+        assert_eq!(told["event"], "final");
+        let segment = serde_json::to_value(segment).unwrap();
+        for key in ["text", "start", "end"] {
+            assert_eq!(told[key], segment[key], "{key}");
+        }
+    }
+    let cpp = programs.compile(&CPP, "sample.cpp");
+    let mut command = programs.command(&[&[arg(&cpp)], &listen[..]].concat());
+    let text = success(&command.env("RECIPE", &recipe).output().unwrap());
+    let expected: Vec<_> = finals.iter().map(|segment| segment.text.as_str()).collect();
+    assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_program_of_the_guide_compiles() {
+    let programs = needs!(Programs::new());
+    let guide = std::fs::read_to_string(root().join("docs/c.md")).unwrap();
+    let program = guide
+        .split("```c\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let source = programs.path("guide.c");
+    std::fs::write(&source, program).unwrap();
+    let mut compile = Command::new(C[0]);
+    compile
+        .args(&C[1..])
+        .arg("-c")
+        .arg(&source)
+        .arg("-o")
+        .arg(programs.path("guide.o"));
+    compile.arg("-I").arg(root().join("runtime/capi/include"));
+    success(&compile.output().unwrap());
 }
 
 /// The bundles that `garbage.c` and `threads.c` are run on.

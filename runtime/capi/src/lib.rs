@@ -22,6 +22,11 @@
     not(test),
     deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)
 )]
+// What a build without some tasks does not use is not worth a mark at each place.
+#![cfg_attr(
+    not(all(feature = "text", feature = "vision", feature = "speech")),
+    allow(dead_code, unreachable_code, unused_variables)
+)]
 
 // Values of tensors are handed over as files hold them.
 #[cfg(target_endian = "big")]
