@@ -1,12 +1,13 @@
 /*
  * Runs a model of any task and prints a JSON object for each input.
  *
- *   sample [--recipe FILE] [--memory] [--parts] TASK BUNDLE INPUT...
+ *   sample [--recipe FILE] [--memory] [--parts] [--memory-cap MIB] TASK BUNDLE INPUT...
  *
  * TASK is what the bundle is for, as a check, or `listen` to hear a recording as if it were a microphone: a
  * WAV file of 16 kHz, 16 bits and one channel. INPUT is a text, a file where the model takes no text,
  * @FILE where it takes both, and for `answer` a question and a context in turn. --memory reads the bundle,
- * packed by tar, into memory first. --parts adds a line of what the interface tells without JSON.
+ * packed by tar, into memory first. --parts adds a line of what the interface tells without JSON. Beyond
+ * --memory-cap the program ends with BEVEL_NO_MEMORY.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -192,6 +193,7 @@ static void hear(const char *bundle, const bevel_model_options *options, const c
 }
 
 int main(int argc, char **argv) {
+    bevel_runtime_options runtime;
     bevel_model_options options;
     bevel_model_info info;
     bevel_model *model = NULL;
@@ -202,16 +204,21 @@ int main(int argc, char **argv) {
     size_t count = 0, item;
     unsigned char *bytes = NULL;
 
+    check(BEVEL_INIT(runtime));
     check(BEVEL_INIT(options));
     for (at = 1; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
         if (strcmp(argv[at], "--memory") == 0) memory = 1;
         if (strcmp(argv[at], "--parts") == 0) parts = 1;
         if (strcmp(argv[at], "--recipe") == 0 && at + 1 < argc) options.recipe = argv[++at];
+        if (strcmp(argv[at], "--memory-cap") == 0 && at + 1 < argc) {
+            runtime.memory_cap_bytes = (size_t)atol(argv[++at]) << 20;
+        }
     }
     if (argc - at < 3) {
-        fprintf(stderr, "usage: sample [--recipe FILE] [--memory] [--parts] TASK BUNDLE INPUT...\n");
+        fprintf(stderr, "usage: sample [OPTION]... TASK BUNDLE INPUT...\n");
         return BEVEL_BAD_INPUT;
     }
+    check(bevel_start(&runtime));
     task = argv[at++];
     bundle = argv[at++];
     if (strcmp(task, "listen") == 0) {

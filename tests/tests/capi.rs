@@ -428,6 +428,24 @@ fn live_speech_is_heard_as_by_rust() {
 }
 
 #[test]
+fn a_memory_cap_is_a_status() {
+    let programs = needs!(Programs::new());
+    let model = needs!(bundle("all-minilm-l6-v2"));
+    let sample = programs.compile(&C, "sample.c");
+    for (cap, expected) in [("8", Some(8)), ("512", Some(0))] {
+        let line = ["--memory-cap", cap, "embed", arg(&model), "a text"];
+        let output = programs.run(&sample, &line);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), expected, "{cap}: {error}");
+        assert_eq!(
+            error.contains("BEVEL_NO_MEMORY"),
+            cap == "8",
+            "{cap}: {error}"
+        );
+    }
+}
+
+#[test]
 fn the_program_of_the_guide_compiles() {
     let programs = needs!(Programs::new());
     let guide = std::fs::read_to_string(root().join("docs/c.md")).unwrap();
