@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup tools models demo test lint fmt doc bench cross test-cross fuzz check clean
+.PHONY: help setup tools models demo test header install lint fmt doc bench cross test-cross fuzz check clean
 
 CARGO := cargo
 DATA := ../shared/data
@@ -28,9 +28,10 @@ tools: ## Name what is missing, with the command that installs it
 		|| { echo "missing: pip; install it: apt-get install python3-pip" >&2; missing=1; }; \
 	exit $$missing
 
-setup: tools ## Fetch ONNX Runtime, ALSA's headers and the Rust dependencies
+setup: tools ## Fetch ONNX Runtime, ALSA's headers, tools for C and the Rust dependencies
 	@scripts/onnxruntime.sh
 	@scripts/alsa.sh >target/cargo-flags
+	@scripts/c-tools.sh
 	@$(CARGO) fetch --locked --quiet || $(CARGO) fetch --locked --offline
 
 $(RELEASE): FORCE | setup
@@ -63,6 +64,15 @@ test: $(DEV) ## Set up and pass the tests
 	@rm -f target/skipped.txt
 	@status=0; $(CARGO) nextest run --locked --workspace $(FLAGS) --no-fail-fast || status=$$?; \
 	if [ -f target/skipped.txt ]; then sort target/skipped.txt; fi; exit $$status
+
+header: ## Write the C header from the source of the C interface
+	@BEVEL_WRITE_HEADER=1 $(CARGO) test --locked -p bevel-tests --test capi_header --quiet
+
+PREFIX := /usr/local
+DESTDIR :=
+install: ## Install libbevel, its headers and bevel.pc under DESTDIR and PREFIX
+	@$(CARGO) build --release --locked -p bevel-capi
+	@scripts/install-capi.sh target/release "$(PREFIX)" "$(DESTDIR)"
 
 lint: setup ## Check format, lints and documentation
 	@$(CARGO) fmt --all --check

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees that the microphone can be built: on Linux it needs the header files of ALSA and pkg-config.
-# Installs them where apt-get is at hand and may do so, else names the command. Prints the flags for
+# Installs them where that can be done, else names the command. Prints the flags for
 # cargo: none, or those that leave the microphone out, which it says aloud
 # (an error under BEVEL_REQUIRE=models).
 set -euo pipefail
@@ -10,7 +10,7 @@ found() { [ "$(uname -s)" != Linux ] || { command -v pkg-config && pkg-config --
 found && exit 0
 
 packages=(libasound2-dev pkg-config)
-scripts/apt.sh "${packages[@]}" || true
+"$(dirname "$0")/apt.sh" "the microphone needs" "${packages[@]}" || true
 found && exit 0
 
 echo "missing: the header files of ALSA; install them: sudo apt-get install ${packages[*]}" >&2

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Installs Debian packages where apt-get is at hand and may do so, else fails and leaves it to the
 # caller to say what is missing. NAME:ARCH is a package of another architecture.
+# Usage: apt.sh WHAT-FOR PACKAGE...
 set -uo pipefail
+purpose=$1
+shift
 command -v apt-get >/dev/null || exit 1
 root=()
 if [ "$(id -u)" != 0 ]; then
@@ -9,7 +12,7 @@ if [ "$(id -u)" != 0 ]; then
     root=(sudo -n)
 fi
 export DEBIAN_FRONTEND=noninteractive
-echo "installing $*" >&2
+echo "installing $*, which $purpose" >&2
 for package in "$@"; do
     arch=${package##*:}
     [ "$arch" = "$package" ] || "${root[@]}" dpkg --add-architecture "$arch" || exit 1

@@ -37,7 +37,7 @@ compiler() {
 }
 packages=(rustc-web "libstd-rust-web-dev:$debian")
 if ! compiler >/dev/null; then
-    rustup target add "$triple" >/dev/null 2>&1 || scripts/apt.sh "${packages[@]}" || true
+    rustup target add "$triple" >/dev/null 2>&1 || scripts/apt.sh "a build for the board needs" "${packages[@]}" || true
 fi
 if ! RUSTC=$(compiler); then
     echo "missing: Rust's standard library for $triple; install it: rustup target add $triple, or" \

@@ -14,7 +14,7 @@ found() {
         [ -e /lib/ld-linux-aarch64.so.1 ] && [ -e /lib/ld-linux-armhf.so.3 ] &&
         [ -e /usr/lib/aarch64-linux-gnu/libstdc++.so.6 ]
 }
-found || scripts/apt.sh "${packages[@]}" || true
+found || scripts/apt.sh "runs for other processors need" "${packages[@]}" || true
 if ! found; then
     echo "missing: QEMU, or libraries for ARM; install them: sudo dpkg --add-architecture arm64;" \
         "sudo dpkg --add-architecture armhf; sudo apt-get update; sudo apt-get install ${packages[*]}" >&2

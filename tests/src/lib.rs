@@ -37,6 +37,12 @@ pub fn bundle(name: &str) -> Option<PathBuf> {
     existing(root().join("target/bundles").join(format!("{name}.bevel")))
 }
 
+/// A program on the `PATH`.
+pub fn existing_tool(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).find_map(|folder| existing(folder.join(name)))
+}
+
 fn existing(path: PathBuf) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
@@ -62,14 +68,14 @@ pub fn missing(what: &str) {
     let required = std::env::var_os("BEVEL_REQUIRE").is_some_and(|v| v == "models");
     assert!(
         !required,
-        "{what} is missing and BEVEL_REQUIRE=models is set; run `make models`"
+        "{what} is missing and BEVEL_REQUIRE=models is set; run `make setup models`"
     );
     let test = std::thread::current()
         .name()
         .unwrap_or("a test")
         .to_string();
     let line = format!(
-        "SKIPPED {test}: {what} is missing; run `make models`, or put ../shared beside the checkout\n"
+        "SKIPPED {test}: {what} is missing; run `make setup models`, or put ../shared beside the checkout\n"
     );
     print!("{line}");
     let file = root().join("target/skipped.txt");

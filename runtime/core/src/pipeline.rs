@@ -52,7 +52,7 @@ pub trait Task: Sized + Send {
     /// What comes back for it.
     type Answer;
     /// Buffers kept from run to run.
-    type Scratch: Default;
+    type Scratch: Default + Send;
 
     /// The name in manifests and JSON.
     const NAME: TaskName;

@@ -1,5 +1,5 @@
-//! Every task behind one door, for callers that learn the task from the bundle: the command line,
-//! and later HTTP and C.
+//! Every task behind one door, for callers that learn the task from the bundle: the command line, C,
+//! and later HTTP.
 
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Pipeline, Task, Timing};
+use crate::session::Session;
 use crate::tensors::Named;
 #[cfg(feature = "text")]
 use crate::text::Likelihood;
@@ -28,6 +29,8 @@ pub enum Sample<'a> {
     Sound(&'a [f32], u32),
     /// A sound file, read in pieces.
     SoundFile(&'a Path),
+    /// The content of a sound file, read as from a pipe.
+    SoundBytes(&'a [u8]),
     /// Tensors by the names of the graph's inputs.
     Tensors(&'a Named),
 }
@@ -84,9 +87,14 @@ pub enum Answer {
 }
 
 /// A pipeline whose task was found in the bundle.
-pub trait AnyPipeline {
+pub trait AnyPipeline: Send {
     /// The task.
     fn task(&self) -> TaskName;
+
+    /// The graph, where it is one that is run once for an answer.
+    fn session(&self) -> Option<&Session> {
+        None
+    }
 
     /// Answers every item, in order.
     ///
@@ -234,6 +242,10 @@ impl<T: Task> AnyPipeline for Pipeline<T> {
         T::NAME
     }
 
+    fn session(&self) -> Option<&Session> {
+        Some(self.session())
+    }
+
     fn run(&mut self, samples: &[Sample<'_>]) -> Result<Vec<Answer>> {
         let items: Vec<_> = samples
             .iter()
@@ -276,7 +288,7 @@ impl<'a> Sample<'a> {
             Self::Text(_) => "text",
             Self::Question(_) => "a question",
             Self::Image(_) => "a picture",
-            Self::Sound(..) | Self::SoundFile(_) => "sound",
+            Self::Sound(..) | Self::SoundFile(_) | Self::SoundBytes(_) => "sound",
             Self::Tensors(_) => "tensors",
         }
     }
