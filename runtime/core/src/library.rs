@@ -269,7 +269,7 @@ fn start_environment(
 
 /// Reads the library's header, so that a file of another architecture, or a truncated one that
 /// would kill the process when it is mapped, is told in words.
-fn check_file(path: &Path) -> Result<()> {
+pub(crate) fn check_file(path: &Path) -> Result<()> {
     let fail = |what: String| Err(Error::Library(format!("{}: {what}", path.display())));
     let mut head = [0u8; 64];
     let size = match File::open(path).and_then(|mut f| {

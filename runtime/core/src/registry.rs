@@ -8,8 +8,11 @@ use bevel_prep::image::ImageView;
 use serde::Serialize;
 
 use crate::bundle::Bundle;
+use crate::device::{Device, Devices};
 use crate::error::{Error, Result};
+use crate::handover::{Handover, Progress};
 use crate::pipeline::{Options, Pipeline, Task, Timing};
+use crate::session::Session;
 use crate::tensors::Named;
 use crate::text::{Likelihood, Question};
 
@@ -63,7 +66,7 @@ pub enum Answer {
 }
 
 /// A pipeline whose task was found in the bundle.
-pub trait AnyPipeline {
+pub trait AnyPipeline: Send {
     /// The task.
     fn task(&self) -> TaskName;
 
@@ -75,6 +78,23 @@ pub trait AnyPipeline {
 
     /// Where the time of the last run went.
     fn timing(&self) -> Timing;
+
+    /// The graphs that run on the device that was chosen, the first one first.
+    fn sessions(&self) -> Vec<&Session>;
+
+    /// What it answers on.
+    fn device(&self) -> Device {
+        let first = self
+            .sessions()
+            .first()
+            .map(|session| session.device().clone());
+        first.unwrap_or_else(Device::cpu)
+    }
+
+    /// How far the pipeline is that is to take over; nothing where none is, see [`Handover`].
+    fn progress(&self) -> Option<&Progress> {
+        None
+    }
 
     /// The pipeline itself where its task is `transcribe`, which takes sound that is no item, such as a
     /// stream, and tells how far it is.
@@ -123,10 +143,12 @@ const REGISTRY: &[(TaskName, &str, Open)] = &[
     (TaskName::Tensors, "tensors", crate::tensors::open_boxed),
 ];
 
-/// Opens a bundle with the pipeline of its task.
+/// Opens a bundle with the pipeline of its task. With [`Options::warm`] it answers on the CPU while the devices
+/// before it are made ready, see [`Handover`].
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a task that no pipeline serves yet; else those of the pipeline.
+/// [`Error::Unsupported`] for a task that no pipeline serves yet, [`Error::Input`] where it is to be warm and the
+/// CPU is not listed; else those of the pipeline.
 pub fn open(bundle: &Bundle, options: &Options) -> Result<Box<dyn AnyPipeline>> {
     let (task, kind) = (bundle.manifest().task, bundle.manifest().input.kind());
     let found = REGISTRY.iter().find(|(t, k, _)| *t == task && *k == kind);
@@ -141,7 +163,24 @@ pub fn open(bundle: &Bundle, options: &Options) -> Result<Box<dyn AnyPipeline>> 
             known.join(", ")
         ))
     })?;
-    open(bundle, options)
+    if !options.warm {
+        return open(bundle, options);
+    }
+    let wanted = options.devices.before_cpu().ok_or_else(|| {
+        Error::Input(format!(
+            "`{}` has nothing to make ready while the CPU answers; list both, such as tensorrt,cpu",
+            options.devices
+        ))
+    })?;
+    let on = |devices: Devices| Options {
+        devices,
+        warm: false,
+        ..options.clone()
+    };
+    let now = open(bundle, &on(Devices::default()))?;
+    let (bundle, later) = (bundle.clone(), on(wanted));
+    let handover = Handover::start(now, move || open(&bundle, &later))?;
+    Ok(Box::new(handover))
 }
 
 pub(crate) fn boxed<T: Task + 'static>(
@@ -173,6 +212,10 @@ impl<T: Task> AnyPipeline for Pipeline<T> {
 
     fn timing(&self) -> Timing {
         self.timing()
+    }
+
+    fn sessions(&self) -> Vec<&Session> {
+        vec![self.session()]
     }
 }
 
