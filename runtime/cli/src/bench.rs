@@ -134,7 +134,7 @@ fn percentiles(times: &[Duration]) -> anyhow::Result<Percentiles> {
 }
 
 /// The input to measure with, and its name.
-fn item(kind: Kind, input: Option<&str>) -> anyhow::Result<(String, Item)> {
+pub fn item(kind: Kind, input: Option<&str>) -> anyhow::Result<(String, Item)> {
     let Some(input) = input else {
         return match kind {
             Kind::Text | Kind::TextImage => {

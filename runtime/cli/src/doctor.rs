@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use bevel::{Runtime, cpu, device};
+use bevel::device::{self, Survey};
+use bevel::{Runtime, cpu};
 use bevel_manifest::ErrorKind;
 use serde::Serialize;
 
@@ -19,7 +20,7 @@ struct Report {
     cpu_features: Vec<(&'static str, bool)>,
     memory_mib: Option<u64>,
     onnxruntime: Library,
-    providers: Vec<(&'static str, bool)>,
+    providers: Vec<Survey>,
     microphones: Microphones,
     telemetry: &'static str,
 }
@@ -65,7 +66,7 @@ fn look() -> Report {
                 build: Some(runtime.build_info().to_string()),
                 problem: None,
             },
-            device::providers(),
+            device::survey().unwrap_or_default(),
         ),
         Err(error) => (
             Library {
@@ -139,8 +140,21 @@ fn print(report: &Report) {
         let version = library.version.clone().unwrap_or_else(|| "unknown".into());
         rows.push(row("  version", version));
         rows.push(row("  build", build.clone()));
-        rows.push(row("providers", names(&report.providers, true)));
-        rows.push(row("  not in library", names(&report.providers, false)));
+        let usable = report.providers.iter().filter(|p| p.usable);
+        let usable: Vec<_> = usable.map(|p| p.title).collect();
+        rows.push(row("providers", usable.join(" ")));
+        for provider in &report.providers {
+            if let Some(reason) = &provider.reason {
+                let install = provider
+                    .install
+                    .map(|i| format!("; {i}"))
+                    .unwrap_or_default();
+                rows.push(row(
+                    &format!("  not {}", provider.title),
+                    format!("{reason}{install}"),
+                ));
+            }
+        }
     }
     let microphones = match &report.microphones.problem {
         Some(problem) => format!("none: {problem}"),

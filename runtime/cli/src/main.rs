@@ -25,11 +25,13 @@ mod listen;
 #[cfg(feature = "convert")]
 mod models;
 mod open;
+mod placement;
 mod run;
 mod show;
 #[cfg(feature = "convert")]
 mod targets;
 mod verify;
+mod warm;
 mod whole;
 
 use std::process::ExitCode;
@@ -65,6 +67,7 @@ fn run(args: Args) -> anyhow::Result<()> {
         #[cfg(feature = "convert")]
         Command::Eval(args) => eval::eval(&args),
         Command::Info(args) => info::info(&args),
+        Command::Warm(args) => warm::warm(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         #[cfg(feature = "convert")]
