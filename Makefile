@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup tools models demo test lint fmt doc bench fuzz check clean
+.PHONY: help setup gpu-setup tools models demo test test-gpu lint fmt doc bench fuzz check clean
 
 CARGO := cargo
 DATA := ../shared/data
@@ -15,7 +15,7 @@ FLAGS = $$(cat target/cargo-flags)
 export ORT_DISABLE_TELEMETRY := 1
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
 
 tools: ## Name what is missing, with the command that installs it
 	@missing=0; \
@@ -32,6 +32,9 @@ setup: tools ## Fetch ONNX Runtime, ALSA's headers and the Rust dependencies
 	@scripts/onnxruntime.sh
 	@scripts/alsa.sh >target/cargo-flags
 	@$(CARGO) fetch --locked --quiet || $(CARGO) fetch --locked --offline
+
+gpu-setup: ## Fetch ONNX Runtime for NVIDIA GPUs, and CUDA's libraries (1.2 GB)
+	@scripts/onnxruntime-gpu.sh
 
 $(RELEASE): FORCE | setup
 	@$(CARGO) build --release --locked -p bevel-cli $(FLAGS)
@@ -64,13 +67,20 @@ test: $(DEV) ## Set up and pass the tests
 	@status=0; $(CARGO) nextest run --locked --workspace $(FLAGS) --no-fail-fast || status=$$?; \
 	if [ -f target/skipped.txt ]; then sort target/skipped.txt; fi; exit $$status
 
+# Optimised, because it tells how long answers take. Skips aloud what this machine lacks.
+test-gpu: setup ## Compare answers and speed of CUDA and TensorRT with the CPU
+	@$(CARGO) build --release --locked -p bevel-cli $(FLAGS)
+	@rm -f target/skipped.txt
+	@status=0; $(CARGO) test --release --locked -p bevel-tests --test gpu -- --nocapture --test-threads 1 || status=$$?; \
+	if [ -f target/skipped.txt ]; then sort target/skipped.txt; fi; exit $$status
+
 lint: setup ## Check format, lints and documentation
 	@$(CARGO) fmt --all --check
 	@$(CARGO) fmt --manifest-path $(FUZZ)/Cargo.toml --check
 	@$(CARGO) clippy --locked --workspace $(FLAGS) --all-targets --quiet -- -D warnings
 	@$(CARGO) clippy --locked -p bevel-cli --no-default-features --quiet -- -D warnings
 	@$(CARGO) clippy --locked -p bevel-cli --no-default-features --features listen --quiet -- -D warnings
-	@$(CARGO) clippy --locked -p bevel --features cuda,tensorrt --quiet -- -D warnings
+	@$(CARGO) clippy --locked -p bevel --all-targets --all-features --quiet -- -D warnings
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; fi
 
 fmt: ## Format the code
