@@ -86,8 +86,8 @@ fn an_output_that_stays_goes_into_the_next_run() {
     let mut session = Session::load(&path.as_path().into(), &Options::default()).unwrap();
     session.bind_on_cpu();
     session.keep_on_device("twice");
-    let x = [0.0; 6];
-    let first = [3, 5];
+    let x = [0f32; 6];
+    let first = [3i64, 5];
     let mut twice: Option<ort::value::DynValue> = None;
     let mut answer = Vec::new();
     for _ in 0..3 {
