@@ -78,8 +78,9 @@ lint: setup ## Check format, lints and documentation
 	@$(CARGO) fmt --all --check
 	@$(CARGO) fmt --manifest-path $(FUZZ)/Cargo.toml --check
 	@$(CARGO) clippy --locked --workspace $(FLAGS) --all-targets --quiet -- -D warnings
-	@$(CARGO) clippy --locked -p bevel-cli --no-default-features --quiet -- -D warnings
-	@$(CARGO) clippy --locked -p bevel-cli --no-default-features --features listen --quiet -- -D warnings
+	@for only in runtime text vision speech listen; do \
+		$(CARGO) clippy --locked -p bevel-cli --no-default-features --features runtime,$$only --quiet -- -D warnings; \
+	done
 	@$(CARGO) clippy --locked -p bevel --all-targets --all-features --quiet -- -D warnings
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; fi
 

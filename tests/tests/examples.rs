@@ -62,3 +62,13 @@ fn transcribe() {
     let text = example("transcribe", &[arg(&bundle), arg(&recording)]);
     assert_eq!(text.trim(), "The child almost hurt the small dog.");
 }
+
+/// Of the whole process, ONNX Runtime included.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_runtime_without_a_model_takes_25_megabytes_at_most() {
+    let told = example("idle", &[]);
+    let kib = told.strip_prefix("resident KiB ").unwrap();
+    let kib: u64 = kib.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(kib * 1024 <= 25_000_000, "{told}");
+}

@@ -64,28 +64,28 @@ fn crates_depend_only_downwards() {
     }
 }
 
+/// The crates that a build is made of.
+fn tree(package: &str, flags: &[&str]) -> BTreeSet<String> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["tree", "--locked", "--offline", "--edges", "normal"])
+        .args(["--prefix", "none", "--package", package])
+        .args(flags)
+        .current_dir(root());
+    let tree = success(&cargo.output().unwrap());
+    let names = tree.lines().filter_map(|l| l.split_whitespace().next());
+    names.map(String::from).collect()
+}
+
 #[test]
 fn what_ships_to_devices_has_no_network_and_no_converters() {
     // bevel-cli as a device build and the library: neither protobuf, pickle, HTTP nor TLS.
+    let all = "runtime,text,vision,speech,listen";
     for (package, flags) in [
         ("bevel", &[][..]),
         ("bevel-cli", &["--no-default-features"]),
+        ("bevel-cli", &["--no-default-features", "--features", all]),
     ] {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args([
-            "tree",
-            "--locked",
-            "--offline",
-            "--edges",
-            "normal",
-            "--prefix",
-            "none",
-        ]);
-        cargo
-            .args(["--package", package])
-            .args(flags)
-            .current_dir(root());
-        let tree = success(&cargo.output().unwrap());
         let banned = [
             "prost",
             "zip",
@@ -100,12 +100,72 @@ fn what_ships_to_devices_has_no_network_and_no_converters() {
             "bevel-weights",
             "bevel-convert",
         ];
-        for line in tree.lines() {
-            let name = line.split_whitespace().next().unwrap_or_default();
-            assert!(
-                !banned.contains(&name),
-                "{package} {flags:?} pulls in {name}"
-            );
+        let tree = tree(package, flags);
+        for name in banned {
+            assert!(!tree.contains(name), "{package} {flags:?} pulls in {name}");
+        }
+    }
+}
+
+#[test]
+fn a_build_for_one_task_leaves_the_others_out() {
+    struct Case {
+        features: &'static str,
+        needed: &'static [&'static str],
+        left_out: &'static [&'static str],
+    }
+    let cases = [
+        Case {
+            features: "runtime",
+            needed: &[],
+            left_out: &["ab_glyph", "image", "symphonia", "tokenizers"],
+        },
+        Case {
+            features: "runtime,text",
+            needed: &["tokenizers"],
+            left_out: &[
+                "ab_glyph",
+                "flate2",
+                "image",
+                "png",
+                "realfft",
+                "rtrb",
+                "rubato",
+                "symphonia",
+            ],
+        },
+        Case {
+            features: "runtime,vision",
+            needed: &["ab_glyph", "image"],
+            left_out: &[
+                "realfft",
+                "regex",
+                "rtrb",
+                "rubato",
+                "symphonia",
+                "tokenizers",
+            ],
+        },
+        // Whisper needs its tokenizer.
+        Case {
+            features: "runtime,speech",
+            needed: &["rubato", "symphonia", "tokenizers"],
+            left_out: &["ab_glyph", "ctrlc", "image", "png"],
+        },
+        Case {
+            features: "runtime,listen",
+            needed: &["ctrlc", "symphonia"],
+            left_out: &["ab_glyph", "alsa", "cpal", "image", "png"],
+        },
+    ];
+    for case in cases {
+        let flags = ["--no-default-features", "--features", case.features];
+        let tree = tree("bevel-cli", &flags);
+        for name in case.needed {
+            assert!(tree.contains(*name), "{} lacks {name}", case.features);
+        }
+        for name in case.left_out {
+            assert!(!tree.contains(*name), "{} pulls in {name}", case.features);
         }
     }
 }

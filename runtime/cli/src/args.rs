@@ -15,7 +15,8 @@ pub struct Args {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 2 bad input, 3 model, 4 device or ONNX Runtime, \
-                          5 busy, 6 not supported, 7 a quality gate failed, 70 internal.\n\
+                          5 busy, 6 not supported, 7 a quality gate failed, 8 memory cap \
+                          reached, 70 internal.\n\
                           The library is found through ORT_DYLIB_PATH, beside the program, in \
                           ../lib, then the system. Bevel sends no telemetry.";
 
@@ -68,9 +69,8 @@ pub struct ModelArgs {
     /// Precision, such as fp32 or int8; the bundle's choice when not given.
     #[arg(long)]
     pub variant: Option<String>,
-    /// Threads of the pool; the physical cores when not given.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    pub limits: LimitArgs,
     /// Drop detections below this score, in 0 ..= 1.
     #[arg(long)]
     pub min_score: Option<f32>,
@@ -88,13 +88,52 @@ pub struct ModelArgs {
     #[arg(long)]
     pub max_tokens: Option<usize>,
     /// Language to hear, such as en, or auto: the one that is heard; the bundle's when not given.
+    #[cfg(feature = "speech")]
     #[arg(long, value_name = "CODE")]
     pub language: Option<String>,
+    #[cfg(feature = "speech")]
     #[command(flatten)]
     pub speech: SpeechArgs,
 }
 
+/// What of the machine a model may have.
+#[derive(Debug, Default, clap::Args)]
+pub struct LimitArgs {
+    /// Threads of the pool; the physical cores when not given.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Processors to run on, such as 4-7 or 0,2: the fast ones of a board. Linux only.
+    #[arg(long, value_name = "LIST", value_parser = cores)]
+    pub cores: Option<std::sync::Arc<[usize]>>,
+    /// How much to give way to other programs, 0 to 19. Linux only.
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(0..=19))]
+    pub nice: Option<u8>,
+    /// The most memory that ONNX Runtime may hold for weights and results, such as 300MiB; what needs more
+    /// fails with code 8. Weights that are mapped from disk do not count.
+    #[arg(long, value_name = "SIZE")]
+    pub memory_cap: Option<bytesize::ByteSize>,
+}
+
+/// Processors and ranges of them, as the kernel writes them.
+fn cores(text: &str) -> Result<std::sync::Arc<[usize]>, String> {
+    let mut found = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let number = |text: &str| {
+            let number = text.trim().parse::<usize>();
+            number.map_err(|_| format!("`{text}` is no processor; write e.g. 0-3 or 0,2"))
+        };
+        let (first, last) = (number(first)?, number(last)?);
+        if last < first || last - first >= 4096 {
+            return Err(format!("`{part}` is no range; write e.g. 0-3 or 0,2"));
+        }
+        found.extend(first..=last);
+    }
+    Ok(found.into())
+}
+
 /// What only speech knows.
+#[cfg(feature = "speech")]
 #[derive(Debug, clap::Args)]
 pub struct SpeechArgs {
     /// Times that transcripts have: of pauses, of segments as the model writes them, or of words, too.
@@ -124,6 +163,7 @@ pub struct SpeechArgs {
 }
 
 /// See [`bevel::speech::Timestamps`].
+#[cfg(feature = "speech")]
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub enum Times {
     Pauses,
@@ -215,6 +255,7 @@ pub struct RunArgs {
     pub format: Vec<Format>,
     /// How samples on standard input are written that have no header: s16le, s32le, f32le or u8, at 16 kHz
     /// and with one channel where not said otherwise.
+    #[cfg(feature = "speech")]
     #[arg(long, value_name = "ENCODING[:RATE[:CHANNELS]]")]
     pub pcm: Option<bevel::speech::Pcm>,
 }

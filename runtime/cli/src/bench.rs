@@ -2,17 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use bevel::Runtime;
 use bevel_manifest::ErrorKind;
 use hdrhistogram::Histogram;
-use image::RgbImage;
 use serde::Serialize;
 
 use crate::args::BenchArgs;
 use crate::choose::choose;
 use crate::failure::fail;
 use crate::inputs::{self, Asked, Item, Kind};
-use crate::open;
 use crate::show::table;
+use crate::{open, picture};
 
 #[derive(Serialize)]
 struct Report {
@@ -48,7 +48,7 @@ struct Percentiles {
 pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     if args.choose {
         let bundle = open::bundle(&args.model.bundle, args.model.recipe.as_deref())?;
-        open::runtime(args.model.threads)?;
+        open::runtime(&args.model.limits)?;
         let (_, item) = item(Kind::of(&bundle)?, args.input.as_deref())?;
         return choose(args, &bundle, &open::options(&args.model), &item);
     }
@@ -87,7 +87,7 @@ pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
             .variant
             .clone()
             .unwrap_or_else(|| manifest.variant.clone()),
-        threads: open::runtime(None)?.threads(),
+        threads: Runtime::get()?.threads(),
         input,
         batch: samples.len(),
         runs: args.repeat,
@@ -153,9 +153,8 @@ pub fn item(kind: Kind, input: Option<&str>) -> anyhow::Result<(String, Item)> {
                 ))
             }
             Kind::Image => {
-                let pixel = |x: u32, y: u32| image::Rgb([x as u8, y as u8, (x ^ y) as u8]);
-                let image = RgbImage::from_fn(640, 480, pixel);
-                Ok(("a pattern of 640×480".into(), Item::Image(image)))
+                let pattern = picture::pattern()?;
+                Ok(("a pattern of 640×480".into(), Item::Image(pattern)))
             }
             Kind::Sound => Err(fail(ErrorKind::Input, "give a recording to measure with")),
             Kind::Tensors => Err(fail(ErrorKind::Input, "give tensors to measure with")),

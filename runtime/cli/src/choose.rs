@@ -39,7 +39,7 @@ pub fn choose(
 ) -> anyhow::Result<()> {
     let mut manifest = bundle.manifest().clone();
     if !bundle.root().join(FILE_NAME).is_file() {
-        let what = "a plain model has no variants to choose from; convert it to a bundle first";
+        let what = "only in the directory of a bundle can a choice be stored; this is a plain model or a packed bundle";
         return Err(fail(ErrorKind::Input, what));
     }
     let samples = vec![item.sample()?; usize::from(args.batch)];

@@ -8,7 +8,7 @@ use bevel_convert::{Options, Progress, Report, Stage};
 use bevel_manifest::{ErrorKind, Recipe};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::args::ConvertArgs;
+use crate::args::{ConvertArgs, LimitArgs};
 use crate::failure::fail;
 use crate::judge::Side;
 use crate::show::{quality, table};
@@ -46,7 +46,7 @@ pub fn convert(args: &ConvertArgs) -> anyhow::Result<()> {
     options.recipe = from.recipe.map(|(recipe, _)| recipe);
     // Without ONNX Runtime nothing can be measured, and an unmeasured variant is not shipped as
     // the choice: better to say so before the work than after.
-    open::runtime(None)?;
+    open::runtime(&LimitArgs::default())?;
     let bar = progress();
     let mut judge = Side::default();
     judge.recording = args.verify.clone();

@@ -150,7 +150,7 @@ fn client(command: &mut Command, name: &str, install: &str) -> anyhow::Result<()
 }
 
 fn check(path: &Path, expected: &str) -> anyhow::Result<()> {
-    let found = entry("", path)?.sha256;
+    let found = entry("", &path.into())?.sha256;
     if found == expected {
         return Ok(());
     }

@@ -3,11 +3,11 @@
 use std::str::FromStr;
 
 use bevel::TaskName;
-use bevel::speech::subtitles;
 use bevel_manifest::ErrorKind;
 
 use crate::args::RunArgs;
 use crate::failure::fail;
+use crate::hear::{FORMATS, Form};
 
 /// What `--format` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Format {
     /// The object of `--json`.
     Json,
     /// A transcript as such a file.
-    Transcript(subtitles::Format),
+    Transcript(Form),
 }
 
 impl Format {
@@ -36,9 +36,20 @@ impl FromStr for Format {
             _ => text
                 .parse()
                 .map(Self::Transcript)
-                .map_err(|_| "expected text, json, srt, vtt or tsv".into()),
+                .map_err(|_| format!("expected {FORMATS}")),
         }
     }
+}
+
+/// How segments of a transcript are shown as they are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Live {
+    /// Only the whole answer is shown.
+    Off,
+    /// With name and times, for people.
+    Table,
+    /// One line of text each.
+    Text,
 }
 
 /// What a run writes.
@@ -61,7 +72,7 @@ impl Forms {
         let mut files = args.format.clone();
         files.dedup();
         if task != TaskName::Transcribe {
-            let text = Format::Transcript(subtitles::Format::Text);
+            let text = Format::Transcript(Form::Text);
             let stdout = match files.as_slice() {
                 [] => json,
                 [Format::Json] => Some(Format::Json),
@@ -83,7 +94,7 @@ impl Forms {
         }
         if args.output.is_some() {
             if files.is_empty() {
-                files.push(Format::Transcript(subtitles::Format::Text));
+                files.push(Format::Transcript(Form::Text));
             }
             return Ok(Self {
                 stdout: json,
@@ -107,7 +118,7 @@ impl Forms {
             }
         };
         let one_file = |format: &Format| match format {
-            Format::Transcript(format) => *format != subtitles::Format::Text,
+            Format::Transcript(format) => *format != Form::Text,
             Format::Json => false,
         };
         if let Some(format) = stdout.filter(one_file).filter(|_| inputs > 1) {

@@ -6,56 +6,64 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bevel::speech::subtitles;
-use bevel::speech::{Pcm, Progress, Segment, Sound, Transcribe, Transcript};
+pub use bevel::speech::subtitles::Format as Form;
+use bevel::speech::{Progress, Segment, Sound};
+use bevel::{Answer, AnyPipeline};
+use bevel_manifest::ErrorKind;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::inputs::Item;
+use crate::args::RunArgs;
+use crate::failure::fail;
+use crate::format::Live;
+use crate::inputs::{Item, Source};
 use crate::show;
+
+/// What `--format` takes.
+pub const FORMATS: &str = "text, json, srt, vtt or tsv";
 
 /// Sound that is sooner heard than a bar is read.
 const SHORT_S: f64 = 20.0;
 
-/// A recording among others.
-pub struct Hearing<'a> {
-    pub name: &'a str,
-    pub item: &'a Item,
-    pub pcm: Option<Pcm>,
-    /// Which of how many.
-    pub place: (usize, usize),
+/// Whether what describes sound has some to describe.
+///
+/// # Errors
+/// Of kind `Input` where it has none.
+pub fn check(args: &RunArgs, sources: &[Source]) -> anyhow::Result<()> {
+    if args.pcm.is_some() && !sources.contains(&Source::StdinSound) {
+        let what = "--pcm describes sound on standard input; give `-` as the input";
+        return Err(fail(ErrorKind::Input, what));
+    }
+    Ok(())
 }
 
-/// How segments are shown as they are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Live {
-    /// Only the whole answer is shown.
-    Off,
-    /// With name and times, for people.
-    Table,
-    /// One line of text each.
-    Text,
-}
-
-/// The transcript of a recording. Standard input ends where nobody reads what is said in it.
+/// The transcript of a recording, which is one of so many. Standard input ends where nobody reads what is
+/// said in it.
 pub fn hear(
-    transcribe: &mut Transcribe,
-    hearing: &Hearing<'_>,
+    pipeline: &mut dyn AnyPipeline,
+    args: &RunArgs,
+    (name, item): (&str, &Item),
+    place: (usize, usize),
     live: Live,
-) -> anyhow::Result<Transcript> {
+) -> anyhow::Result<Answer> {
+    let transcribe = pipeline.transcribe().ok_or_else(|| {
+        let what = "a model that takes sound and does not transcribe";
+        fail(ErrorKind::Unsupported, what)
+    })?;
     let closed = Arc::new(AtomicBool::new(false));
-    let sound = match hearing.item {
+    let sound = match item {
         Item::Sound(path) => Sound::open(path)?,
         _ => {
             let closed = closed.clone();
-            Sound::from_reader("standard input", Stdin { closed }, hearing.pcm)?
+            Sound::from_reader("standard input", Stdin { closed }, args.pcm)?
         }
     };
-    let bar = Bar::new(&sound, hearing.place);
+    let bar = Bar::new(&sound, place);
     let mut first = true;
     let mut written = Ok(());
     let transcript = transcribe.run_sound(sound, &mut |told| match told {
         Progress::Segment(segment) if live != Live::Off && written.is_ok() => {
             let head = match live == Live::Table && first {
-                true => format!("{}\n", hearing.name),
+                true => format!("{name}\n"),
                 false => String::new(),
             };
             first = false;
@@ -74,9 +82,19 @@ pub fn hear(
     written?;
     let transcript = transcript?;
     if live == Live::Table && first {
-        write!(std::io::stdout().lock(), "{}\n  no speech\n", hearing.name)?;
+        write!(std::io::stdout().lock(), "{name}\n  no speech\n")?;
     }
-    Ok(transcript)
+    Ok(Answer::Transcribe(transcript))
+}
+
+/// A transcript in one of its forms; `None` for other answers.
+pub fn written(answer: &Answer, form: Form) -> anyhow::Result<Option<String>> {
+    let Answer::Transcribe(found) = answer else {
+        return Ok(None);
+    };
+    let mut text = String::new();
+    form.write(found, &mut text)?;
+    Ok(Some(text))
 }
 
 /// Standard input until its answer has no reader any more: a microphone never ends.
@@ -96,7 +114,7 @@ impl Read for Stdin {
 fn shown(segment: &Segment, live: Live) -> String {
     let mut text = String::new();
     if live == Live::Table {
-        return show::segment(segment);
+        return show::speech::segment(segment);
     }
     // Writing to a string does not fail.
     let _ = subtitles::text(segment, &mut text);

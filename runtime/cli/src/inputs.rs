@@ -5,15 +5,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use bevel::Sample;
 use bevel::tensors::Named;
-use bevel::text::Question;
-use bevel::vision::{ImageView, load_image};
+use bevel::{Question, Sample};
 use bevel_manifest::ErrorKind;
-use image::RgbImage;
 use serde::Deserialize;
 
 use crate::failure::fail;
+use crate::picture::{self, Picture};
 
 /// What a task takes, by `[input] kind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +29,7 @@ pub enum Kind {
 
 impl Kind {
     pub fn of(bundle: &bevel::Bundle) -> anyhow::Result<Self> {
+        bevel::supports(bundle.manifest())?;
         match bundle.manifest().input.kind() {
             "text" if bundle.manifest().task == bevel::TaskName::Answer => Ok(Self::Question),
             "text" | "words" => Ok(Self::Text),
@@ -110,7 +109,7 @@ impl Source {
 pub enum Item {
     Text(String),
     Question(Asked),
-    Image(RgbImage),
+    Image(Picture),
     Sound(PathBuf),
     /// Sound on standard input, which is heard as it comes.
     StdinSound,
@@ -138,11 +137,7 @@ impl Item {
                 return Err(fail(ErrorKind::Unsupported, what));
             }
             Self::Tensors(inputs) => Sample::Tensors(inputs),
-            Self::Image(image) => {
-                let (width, height) = image.dimensions();
-                let view = ImageView::from_rgb(image.as_raw(), width, height);
-                Sample::Image(view.map_err(|e| fail(ErrorKind::Input, e.to_string()))?)
-            }
+            Self::Image(image) => picture::sample(image)?,
         })
     }
 }
@@ -261,11 +256,8 @@ pub fn read(
                 .lock()
                 .read_to_end(&mut bytes)
                 .context("cannot read standard input")?;
-            let image = bevel::vision::decode_image(&bytes).map(Item::Image);
-            each(
-                "-".into(),
-                image.map_err(|e| anyhow::Error::from(e).context("standard input")),
-            )
+            let image = picture::decode(&bytes).map(Item::Image);
+            each("-".into(), image.context("standard input"))
         }
         Source::StdinSound => each("-".into(), Ok(Item::StdinSound)),
         Source::File(path) => {
@@ -282,9 +274,7 @@ pub fn read(
                 );
             }
             let item = match kind {
-                Kind::Image | Kind::TextImage => {
-                    load_image(path).map(Item::Image).map_err(Into::into)
-                }
+                Kind::Image | Kind::TextImage => picture::load(path).map(Item::Image),
                 Kind::Question => question_in(path),
                 Kind::Tensors => bevel::tensors::load(path)
                     .map(Item::Tensors)

@@ -1,4 +1,7 @@
 //! The `bevel` command line. `main` maps every failure to the exit code of its kind.
+//!
+//! A device build leaves out what it does not need. Where the rest asks for it nevertheless, a module in
+//! `absent/` stands in, which holds nothing and refuses everything.
 
 mod args;
 mod bench;
@@ -8,6 +11,7 @@ mod choose;
 #[cfg(feature = "convert")]
 mod convert;
 mod doctor;
+#[cfg(feature = "vision")]
 mod draw;
 #[cfg(feature = "convert")]
 mod eval;
@@ -15,6 +19,7 @@ mod failure;
 #[cfg(feature = "convert")]
 mod fetch;
 mod format;
+#[cfg_attr(not(feature = "speech"), path = "absent/hear.rs")]
 mod hear;
 mod info;
 mod inputs;
@@ -25,6 +30,8 @@ mod listen;
 #[cfg(feature = "convert")]
 mod models;
 mod open;
+#[cfg_attr(not(feature = "vision"), path = "absent/picture.rs")]
+mod picture;
 mod placement;
 mod run;
 mod show;

@@ -132,7 +132,7 @@ fn resume(partial: &Path, recipe: &str) -> io::Result<()> {
 /// The recipe's manifest with size and hash of each file that was fetched.
 fn manifest(recipe: &Recipe, folder: &Path) -> anyhow::Result<Manifest> {
     let mut manifest = recipe.manifest()?;
-    let entry = |name: &str| entry(name, &folder.join(name));
+    let entry = |name: &str| entry(name, &folder.join(name).as_path().into());
     manifest.files = manifest
         .paths()
         .into_iter()

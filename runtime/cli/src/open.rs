@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use bevel::speech::Timestamps;
 use bevel::{AnyPipeline, Bundle, Options, Pool, Runtime, RuntimeOptions};
 use bevel_manifest::ErrorKind;
 
-use crate::args::{ModelArgs, Times};
+use crate::args::{LimitArgs, ModelArgs};
 use crate::failure::fail;
 
 /// The bundle that an argument names: a directory, a plain model with its recipe, or a catalogue
@@ -37,18 +36,28 @@ pub fn bundle(path: &Path, recipe: Option<&Path>) -> anyhow::Result<Bundle> {
     ))
 }
 
-/// Starts ONNX Runtime with the number of threads that was asked for.
-pub fn runtime(threads: Option<u16>) -> anyhow::Result<&'static Runtime> {
+/// Starts ONNX Runtime within the limits that were asked for.
+pub fn runtime(limits: &LimitArgs) -> anyhow::Result<&'static Runtime> {
     // One model runs here at a time, so its threads may wait for each other actively.
     let mut options = RuntimeOptions::default().with_pool(Pool::PerGraph);
-    options.threads = threads.map(usize::from);
+    options.threads = limits.threads.map(usize::from);
+    options.cores = limits.cores.as_deref().map(<[usize]>::to_vec);
+    options.nice = limits.nice;
+    options.memory_cap_bytes = match limits.memory_cap {
+        Some(cap) => Some(usize::try_from(cap.as_u64()).unwrap_or(usize::MAX)),
+        None => None,
+    };
+    // Everything that this program does it does for the model.
+    options.confine_this_thread()?;
+    // Threads that are made from here on are confined with this one.
+    (options.cores, options.nice) = (None, None);
     Ok(Runtime::start(&options)?)
 }
 
 /// Opens the model with the pipeline of its task.
 pub fn pipeline(args: &ModelArgs) -> anyhow::Result<(Bundle, Box<dyn AnyPipeline>)> {
     let bundle = bundle(&args.bundle, args.recipe.as_deref())?;
-    runtime(args.threads)?;
+    runtime(&args.limits)?;
     let pipeline = bevel::open(&bundle, &options(args))?;
     let sessions = pipeline.sessions();
     if let Some(why) = sessions.first().and_then(|session| session.refused()) {
@@ -69,6 +78,16 @@ pub fn options(args: &ModelArgs) -> Options {
     options.max_boxes = args.max_boxes;
     options.top_k = args.top_k;
     options.max_tokens = args.max_tokens;
+    #[cfg(feature = "speech")]
+    speech(args, &mut options);
+    options
+}
+
+#[cfg(feature = "speech")]
+fn speech(args: &ModelArgs, options: &mut Options) {
+    use crate::args::Times;
+    use bevel::speech::Timestamps;
+
     options.language = args.language.clone();
     let (speech, said) = (&mut options.speech, &args.speech);
     speech.timestamps = match said.timestamps {
@@ -83,5 +102,4 @@ pub fn options(args: &ModelArgs) -> Options {
     speech.batch = said.pieces.map(usize::from);
     speech.beams = said.beams.map(usize::from);
     speech.language_model = said.language_model.clone();
-    options
 }

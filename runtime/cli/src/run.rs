@@ -5,7 +5,6 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use bevel::speech::subtitles;
 use bevel::{Answer, AnyPipeline, Progress, Timing};
 use bevel_manifest::ErrorKind;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -13,10 +12,11 @@ use serde::Serialize;
 
 use crate::args::RunArgs;
 use crate::failure::{self, fail};
-use crate::format::{Format, Forms};
-use crate::hear::{Hearing, Live, hear};
+use crate::format::{Format, Forms, Live};
+use crate::hear::{self, Form};
 use crate::inputs::{self, Item, Kind, Source};
-use crate::{draw, open, show, whole};
+use crate::show::Show;
+use crate::{open, picture, whole};
 
 /// Texts are answered in groups: large enough for batches of like length, small enough that memory
 /// does not grow with the file.
@@ -59,10 +59,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let kind = Kind::of(&bundle)?;
     let sources = inputs::sources(kind, &args.inputs)?;
     let forms = Forms::of(args, pipeline.task(), sources.len())?;
-    if args.pcm.is_some() && !sources.contains(&Source::StdinSound) {
-        let what = "--pcm describes sound on standard input; give `-` as the input";
-        return Err(fail(ErrorKind::Input, what));
-    }
+    hear::check(args, &sources)?;
     if let Some(folder) = &args.output {
         use bevel::TaskName::{Detect, Obb, Pose, Segment, Tensors, Transcribe};
         let task = pipeline.task();
@@ -87,7 +84,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         forms,
         place: (0, sources.len()),
         group: Vec::new(),
-        first_vector: None,
+        show: Show::default(),
         first_failure: None,
         failures: 0,
         written: sources.iter().flat_map(Source::files).collect(),
@@ -141,8 +138,7 @@ struct Job<'a> {
     /// Which source of how many.
     place: (usize, usize),
     group: Vec<(String, Item)>,
-    /// What later vectors are compared with when a person reads.
-    first_vector: Option<Vec<f32>>,
+    show: Show,
     first_failure: Option<ErrorKind>,
     failures: usize,
     /// Inputs and what was written, so that nothing takes the place of another.
@@ -165,7 +161,10 @@ impl Job<'_> {
         }
         let answers = match group.as_slice() {
             [(name, item @ (Item::Sound(_) | Item::StdinSound))] => {
-                self.hear(name, item).map(|heard| vec![heard])
+                let (args, live) = (self.args, self.live(item));
+                let pipeline = self.pipeline.as_mut();
+                let heard = hear::hear(pipeline, args, (name, item), self.place, live);
+                heard.map(|heard| vec![heard])
             }
             group => {
                 let samples = group.iter().map(|(_, i)| i.sample());
@@ -202,22 +201,6 @@ impl Job<'_> {
         }
     }
 
-    /// A transcript, with its segments and how far it is shown meanwhile.
-    fn hear(&mut self, name: &str, item: &Item) -> anyhow::Result<Answer> {
-        let live = self.live(item);
-        let transcribe = self.pipeline.transcribe().ok_or_else(|| {
-            let what = "a model that takes sound and does not transcribe";
-            fail(ErrorKind::Unsupported, what)
-        })?;
-        let hearing = Hearing {
-            name,
-            item,
-            pcm: self.args.pcm,
-            place: self.place,
-        };
-        hear(transcribe, &hearing, live).map(Answer::Transcribe)
-    }
-
     /// Segments are shown as they are found where somebody waits for them: at a terminal, or behind a
     /// stream that may never end.
     fn live(&self, item: &Item) -> Live {
@@ -226,36 +209,26 @@ impl Job<'_> {
         let waits = stdin || std::io::stdout().is_terminal();
         match self.forms.stdout {
             None if sound && waits => Live::Table,
-            Some(Format::Transcript(subtitles::Format::Text)) if sound && waits => Live::Text,
+            Some(Format::Transcript(Form::Text)) if sound && waits => Live::Text,
             _ => Live::Off,
         }
     }
 
-    /// Writes what `--output` asks for: tensors, or the picture with what was found; for classes of
-    /// pixels the map of them, too, which the answer then names.
+    /// Writes what `--output` asks for: tensors, or the picture with what was found.
     fn keep(&mut self, name: &str, item: &Item, mut answer: Answer) -> anyhow::Result<Answer> {
         let args = self.args;
         let Some(folder) = &args.output else {
             return Ok(answer);
         };
-        let cannot = |path: &Path| format!("cannot write {}", path.display());
         if let Answer::Tensors(found) = &answer {
             let path = self.free(folder, name, "safetensors");
             let bytes = bevel::tensors::to_safetensors(&found.outputs)?;
-            whole::write(&path, &bytes).with_context(|| cannot(&path))?;
+            whole::write(&path, &bytes)
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
-        let Item::Image(image) = item else {
-            return Ok(answer);
-        };
-        if let Some(drawn) = draw::answer(image, &answer) {
-            let path = self.free(folder, name, picture_ending(name));
-            drawn.save(&path).with_context(|| cannot(&path))?;
-        }
-        if let Answer::Regions(found) = &mut answer {
-            let path = self.free(folder, name, "mask.png");
-            let map = draw::map(found);
-            map.save(&path).with_context(|| cannot(&path))?;
-            found.mask = Some(path.display().to_string());
+        if let Item::Image(image) = item {
+            let mut free = |ending: &str| self.free(folder, name, ending);
+            picture::keep(image, name, &mut answer, &mut free)?;
         }
         Ok(answer)
     }
@@ -277,33 +250,24 @@ impl Job<'_> {
 
     fn text(&self, name: &str, answer: &Answer, ms: &Ms, format: Format) -> anyhow::Result<String> {
         let task = self.pipeline.task().name();
-        Ok(match (format, answer) {
-            (Format::Transcript(format), Answer::Transcribe(found)) => {
-                let mut text = String::new();
-                format.write(found, &mut text)?;
-                text
-            }
-            _ => {
-                serde_json::to_string(&Line {
-                    input: name,
-                    task,
-                    answer,
-                    ms,
-                })? + "\n"
-            }
-        })
+        if let Format::Transcript(form) = format
+            && let Some(text) = hear::written(answer, form)?
+        {
+            return Ok(text);
+        }
+        let line = Line {
+            input: name,
+            task,
+            answer,
+            ms,
+        };
+        Ok(serde_json::to_string(&line)? + "\n")
     }
 
     fn write(&mut self, name: &str, answer: &Answer, ms: &Ms) -> anyhow::Result<()> {
         let text = match self.forms.stdout {
             Some(format) => self.text(name, answer, ms, format)?,
-            None => {
-                let text = show::answer(name, answer, self.first_vector.as_deref());
-                if let (Answer::Embed(found), None) = (answer, &self.first_vector) {
-                    self.first_vector = Some(found.embedding.clone());
-                }
-                text
-            }
+            None => self.show.answer(name, answer),
         };
         self.bar
             .suspend(|| std::io::stdout().lock().write_all(text.as_bytes()))?;
@@ -324,17 +288,6 @@ impl Job<'_> {
             file = format!("{stem}-{number}.{ending}");
         }
         folder.join(file)
-    }
-}
-
-/// That of the picture; PNG where it is of a format that is not written.
-fn picture_ending(name: &str) -> &str {
-    match image::ImageFormat::from_path(name) {
-        Ok(image::ImageFormat::Jpeg) => Path::new(name)
-            .extension()
-            .and_then(|ending| ending.to_str())
-            .unwrap_or("jpg"),
-        _ => "png",
     }
 }
 

@@ -1,12 +1,11 @@
 //! `bevel verify`.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 
 use anyhow::Context;
-use bevel::Bundle;
 use bevel::verify::{self, Compared, LEAST_IOU, Recording, Tolerance, Verified};
+use bevel::{Bundle, ModelFile};
 use bevel_manifest::{Decode, ErrorKind, FileEntry};
 use serde::Serialize;
 
@@ -85,14 +84,14 @@ pub fn breaches(verified: &Verified, tolerance: Tolerance) -> Option<String> {
 fn check_hashes(bundle: &Bundle) -> anyhow::Result<usize> {
     let files = &bundle.manifest().files;
     for file in files {
-        let path = bundle.root().join(&file.path);
-        let found = entry(&file.path, &path)?.sha256;
+        let content = bundle.file(&file.path)?;
+        let found = entry(&file.path, content)?.sha256;
         if found != file.sha256 {
             return Err(fail(
                 ErrorKind::Model,
                 format!(
                     "{}: SHA-256 {found}, bundle.toml says {}; copy it again",
-                    path.display(),
+                    content.path().display(),
                     file.sha256
                 ),
             ));
@@ -102,13 +101,12 @@ fn check_hashes(bundle: &Bundle) -> anyhow::Result<usize> {
 }
 
 /// Size and SHA-256 of a file of a model, under the name it has in a bundle.
-pub fn entry(name: &str, path: &Path) -> anyhow::Result<FileEntry> {
+pub fn entry(name: &str, file: &ModelFile) -> anyhow::Result<FileEntry> {
     let unreadable = |source| bevel::Error::ModelFile {
-        path: path.to_path_buf(),
+        path: file.path().to_path_buf(),
         source,
     };
-    let file = File::open(path).map_err(unreadable)?;
-    Ok(FileEntry::of(name, file).map_err(unreadable)?)
+    Ok(FileEntry::of(name, file.open()?).map_err(unreadable)?)
 }
 
 /// Runs the graphs, or the one that was asked for, of the named variant, fp32 where there is one.

@@ -131,7 +131,8 @@ impl Bundle {
         find: impl Fn(&str) -> Option<ModelFile>,
     ) -> Result<Self> {
         let mut files = BTreeMap::new();
-        for name in manifest.paths() {
+        let listed = manifest.files.iter().map(|file| file.path.as_str());
+        for name in manifest.paths().into_iter().chain(listed) {
             let file = find(name).ok_or_else(|| {
                 Error::model(
                     &root,

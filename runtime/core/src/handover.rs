@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::Timing;
 use crate::registry::{Answer, AnyPipeline, Sample};
 use crate::session::Session;
+#[cfg(feature = "text")]
 use crate::text::Likelihood;
 
 /// Something that serves until its successor is ready. It does not matter what it is.
@@ -140,10 +141,12 @@ impl AnyPipeline for Handover<Box<dyn AnyPipeline>> {
         Some(&self.progress)
     }
 
+    #[cfg(feature = "speech")]
     fn transcribe(&mut self) -> Option<&mut crate::speech::Transcribe> {
         self.current().transcribe()
     }
 
+    #[cfg(feature = "text")]
     fn likelihood(&mut self, text: &str) -> Result<Likelihood> {
         self.current().likelihood(text)
     }

@@ -19,6 +19,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Features
+//!
+//! `text`, `vision` and `speech` are the tasks, all of them on; a device names those it needs and leaves out
+//! what reads pictures, sound or words for the others. Task `tensors` and [`verify`] are in every build.
+//! A bundle of a task that was left out is [`Error::Unsupported`]. `cuda` and `tensorrt` add devices.
+//!
 //! # What it does not do
 //!
 //! It never prints, exits, panics on bad input or opens the network. It does not fall back to the
@@ -44,10 +50,17 @@
 
 mod bundle;
 mod cancel;
+#[cfg(any(feature = "text", feature = "vision"))]
 mod classes;
 pub mod cpu;
+// Text and speech ask it for different things, and a build may have one of them.
+#[cfg_attr(
+    not(all(feature = "text", feature = "speech")),
+    allow(dead_code, unused_imports)
+)]
 mod decoder;
 pub mod device;
+#[cfg(any(feature = "text", feature = "vision"))]
 mod embedding;
 mod error;
 mod handover;
@@ -56,11 +69,17 @@ mod pipeline;
 mod recording;
 mod registry;
 mod session;
+#[cfg(feature = "speech")]
 pub mod speech;
 pub mod tensors;
+#[cfg(feature = "text")]
 pub mod text;
+#[cfg(any(feature = "text", feature = "speech"))]
+mod tokenizer;
+#[cfg(all(feature = "text", feature = "vision"))]
 mod towers;
 pub mod verify;
+#[cfg(feature = "vision")]
 pub mod vision;
 
 pub use bevel_manifest::{ErrorKind, Manifest, Task as TaskName};
@@ -72,9 +91,12 @@ pub use handover::{Handover, Progress};
 pub use library::{Pool, Runtime, RuntimeOptions};
 pub use pipeline::{Options, Outputs, Pipeline, Slots, Task, Timing};
 pub use recording::{Recording, RecordingLimits, record};
-pub use registry::{Answer, AnyPipeline, Sample, open};
+pub use registry::{Answer, AnyPipeline, Question, Sample, open, supports};
 pub use session::{PlacedNode, Placement, Session, TensorInfo};
+#[cfg(feature = "speech")]
 pub use speech::Transcribe;
 pub use tensors::{Tensor, TensorData};
+#[cfg(feature = "text")]
 pub use text::{AnswerQuestion, Embed, Generate, Likelihood, Tag};
+#[cfg(feature = "vision")]
 pub use vision::{Classify, Detect};

@@ -11,6 +11,7 @@ mod confinement;
 mod memory;
 
 use confinement::Confinement;
+use memory::Arena;
 
 /// What holds for the whole process, because ONNX Runtime has one environment per process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,6 +50,16 @@ pub enum Pool {
 }
 
 impl RuntimeOptions {
+    /// Puts the calling thread, and those that it makes from now on, on `cores` and makes it give way by
+    /// `nice`: for programs whose threads all work for models.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for processors or a niceness that the system refuses, [`Error::Unsupported`] on
+    /// other systems than Linux.
+    pub fn confine_this_thread(&self) -> Result<()> {
+        Confinement::new(self)?.apply()
+    }
+
     /// Sets the number of threads of the shared pool.
     #[must_use]
     pub fn with_threads(mut self, threads: usize) -> Self {
@@ -68,7 +79,7 @@ impl RuntimeOptions {
 pub struct Runtime {
     pub(crate) environment: ort::environment::Environment,
     pub(crate) pool: Pool,
-    pub(crate) memory_cap_bytes: Option<usize>,
+    arena: Option<Arena>,
     confinement: Confinement,
     path: PathBuf,
     threads: usize,
@@ -129,13 +140,14 @@ impl Runtime {
         disable_telemetry();
         let start = || start_environment(&path, threads, options.pool);
         let environment = confinement.run(start)??;
-        if let Some(bytes) = options.memory_cap_bytes {
-            memory::cap(&environment, bytes)?;
-        }
+        let cap = options.memory_cap_bytes;
+        let arena = cap
+            .map(|bytes| Arena::new(&environment, bytes))
+            .transpose()?;
         Ok(RUNTIME.get_or_init(|| Self {
             environment,
             pool: options.pool,
-            memory_cap_bytes: options.memory_cap_bytes,
+            arena,
             confinement,
             path,
             threads,
@@ -191,7 +203,18 @@ impl Runtime {
 
     /// What ONNX Runtime says when the memory cap is reached, as an error of that kind.
     pub(crate) fn out_of_memory(&self, what: &str) -> Option<Error> {
-        memory::refused(what, self.memory_cap_bytes)
+        self.arena.as_ref().and_then(|arena| arena.refusal(what))
+    }
+
+    /// Fails when what was loaded takes more memory than there may be.
+    pub(crate) fn check_memory(&self, session: &ort::session::Session) -> Result<()> {
+        let arena = self.arena.as_ref();
+        arena.map_or(Ok(()), |arena| arena.fits(session))
+    }
+
+    /// Whether all sessions share an arena.
+    pub(crate) fn is_capped(&self) -> bool {
+        self.arena.is_some()
     }
 
     /// The library that was loaded.

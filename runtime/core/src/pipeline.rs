@@ -44,6 +44,7 @@ pub struct Options {
     /// Language to hear, as the model calls it: ISO 639-1, such as `en`.
     pub language: Option<String>,
     /// What only speech knows.
+    #[cfg(feature = "speech")]
     pub speech: crate::speech::SpeechOptions,
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use bevel_manifest::Task as TaskName;
+use bevel_manifest::{Manifest, Task as TaskName};
 use bevel_prep::image::ImageView;
 use serde::Serialize;
 
@@ -14,7 +14,8 @@ use crate::handover::{Handover, Progress};
 use crate::pipeline::{Options, Pipeline, Task, Timing};
 use crate::session::Session;
 use crate::tensors::Named;
-use crate::text::{Likelihood, Question};
+#[cfg(feature = "text")]
+use crate::text::Likelihood;
 
 /// One item of any task.
 #[derive(Debug, Clone, Copy)]
@@ -34,32 +35,52 @@ pub enum Sample<'a> {
     Tensors(&'a Named),
 }
 
+/// A question about a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question<'a> {
+    /// What is asked.
+    pub question: &'a str,
+    /// The text that holds the answer.
+    pub context: &'a str,
+}
+
 /// What any task answers; serialised it is the task's part of the documented JSON.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum Answer {
     /// A vector.
-    Embed(crate::text::Embedding),
+    #[cfg(any(feature = "text", feature = "vision"))]
+    Embed(crate::embedding::Embedding),
     /// Labels, best first.
+    #[cfg(any(feature = "text", feature = "vision"))]
     Classify(crate::classes::Classes),
     /// Labelled parts of a text.
+    #[cfg(feature = "text")]
     Tag(crate::text::Entities),
     /// The part of a text that answers.
+    #[cfg(feature = "text")]
     Answer(crate::text::Span),
     /// What follows a text.
+    #[cfg(feature = "text")]
     Generate(crate::text::Generated),
     /// Boxes, best first.
+    #[cfg(feature = "vision")]
     Detect(crate::vision::Detections),
     /// Boxes with masks, best first.
+    #[cfg(feature = "vision")]
     Instances(crate::vision::Instances),
     /// Which pixels show what.
+    #[cfg(feature = "vision")]
     Regions(crate::vision::Regions),
     /// Boxes with keypoints, best first.
+    #[cfg(feature = "vision")]
     Pose(crate::vision::Poses),
     /// Boxes of any direction, best first.
+    #[cfg(feature = "vision")]
     Obb(crate::vision::Oriented),
     /// Text with times.
+    #[cfg(feature = "speech")]
     Transcribe(crate::speech::Transcript),
     /// Whatever a graph answers.
     Tensors(crate::tensors::Outputs),
@@ -98,6 +119,7 @@ pub trait AnyPipeline: Send {
 
     /// The pipeline itself where its task is `transcribe`, which takes sound that is no item, such as a
     /// stream, and tells how far it is.
+    #[cfg(feature = "speech")]
     fn transcribe(&mut self) -> Option<&mut crate::speech::Transcribe> {
         None
     }
@@ -106,6 +128,7 @@ pub trait AnyPipeline: Send {
     ///
     /// # Errors
     /// [`Error::Unsupported`] for every other model; else those of the pipeline.
+    #[cfg(feature = "text")]
     fn likelihood(&mut self, _text: &str) -> Result<Likelihood> {
         let task = self.task();
         Err(Error::Unsupported(format!(
@@ -116,18 +139,27 @@ pub trait AnyPipeline: Send {
 
 type Open = fn(&Bundle, &Options) -> Result<Box<dyn AnyPipeline>>;
 
-/// One line a pipeline: its task, what it takes, what opens it.
-const REGISTRY: &[(TaskName, &str, Open)] = &[
+/// A pipeline: its task, what it takes, what opens it.
+type Line = (TaskName, &'static str, Open);
+
+/// The pipelines of this build.
+const REGISTRY: &[&[Line]] = &[
+    #[cfg(feature = "text")]
+    TEXT,
+    #[cfg(feature = "vision")]
+    VISION,
+    #[cfg(all(feature = "text", feature = "vision"))]
+    TEXT_AND_VISION,
+    #[cfg(feature = "speech")]
+    SPEECH,
+    ANY,
+];
+
+#[cfg(feature = "text")]
+const TEXT: &[Line] = &[
     (TaskName::Embed, "text", boxed::<crate::text::Embed>),
     (TaskName::Embed, "words", boxed::<crate::text::EmbedWords>),
-    (TaskName::Embed, "image", boxed::<crate::vision::Embed>),
-    (TaskName::Embed, "text-image", crate::towers::open_boxed),
     (TaskName::Classify, "text", boxed::<crate::text::Classify>),
-    (
-        TaskName::Classify,
-        "image",
-        boxed::<crate::vision::Classify>,
-    ),
     (TaskName::Tag, "text", boxed::<crate::text::Tag>),
     (
         TaskName::Answer,
@@ -135,34 +167,56 @@ const REGISTRY: &[(TaskName, &str, Open)] = &[
         boxed::<crate::text::AnswerQuestion>,
     ),
     (TaskName::Generate, "text", crate::text::open_boxed),
+];
+
+#[cfg(feature = "vision")]
+const VISION: &[Line] = &[
+    (TaskName::Embed, "image", boxed::<crate::vision::Embed>),
+    (
+        TaskName::Classify,
+        "image",
+        boxed::<crate::vision::Classify>,
+    ),
     (TaskName::Detect, "image", boxed::<crate::vision::Detect>),
     (TaskName::Segment, "image", crate::vision::open_segmenter),
     (TaskName::Pose, "image", boxed::<crate::vision::Pose>),
     (TaskName::Obb, "image", boxed::<crate::vision::Obb>),
-    (TaskName::Transcribe, "audio", crate::speech::open_boxed),
-    (TaskName::Tensors, "tensors", crate::tensors::open_boxed),
 ];
+
+#[cfg(all(feature = "text", feature = "vision"))]
+const TEXT_AND_VISION: &[Line] = &[(TaskName::Embed, "text-image", crate::towers::open_boxed)];
+
+#[cfg(feature = "speech")]
+const SPEECH: &[Line] = &[(TaskName::Transcribe, "audio", crate::speech::open_boxed)];
+
+const ANY: &[Line] = &[(TaskName::Tensors, "tensors", crate::tensors::open_boxed)];
+
+/// The features that a kind of input needs, and whether this build has them.
+const FEATURES: &[(&str, &str, bool)] = &[
+    ("text", "text", cfg!(feature = "text")),
+    ("words", "text", cfg!(feature = "text")),
+    ("image", "vision", cfg!(feature = "vision")),
+    ("text-image", "text", cfg!(feature = "text")),
+    ("text-image", "vision", cfg!(feature = "vision")),
+    ("audio", "speech", cfg!(feature = "speech")),
+];
+
+/// Whether this build has a pipeline for a bundle; what is missing, where it has none.
+///
+/// # Errors
+/// [`Error::Unsupported`] for a task that was left out, with the features to build with, or that no
+/// pipeline serves yet.
+pub fn supports(manifest: &Manifest) -> Result<()> {
+    line(manifest).map(|_| ())
+}
 
 /// Opens a bundle with the pipeline of its task. With [`Options::warm`] it answers on the CPU while the devices
 /// before it are made ready, see [`Handover`].
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a task that no pipeline serves yet, [`Error::Input`] where it is to be warm and the
-/// CPU is not listed; else those of the pipeline.
+/// Those of [`supports`] and of the pipeline; [`Error::Input`] where it is to be warm and the CPU is not listed.
 pub fn open(bundle: &Bundle, options: &Options) -> Result<Box<dyn AnyPipeline>> {
-    let (task, kind) = (bundle.manifest().task, bundle.manifest().input.kind());
-    let found = REGISTRY.iter().find(|(t, k, _)| *t == task && *k == kind);
-    let (_, _, open) = found.ok_or_else(|| {
-        let known: Vec<_> = REGISTRY
-            .iter()
-            .map(|(t, k, _)| format!("{t} ({k})"))
-            .collect();
-        Error::Unsupported(format!(
-            "no pipeline runs `{task}` on {kind} yet, only: {}; `bevel verify` runs any model on \
-             tensors",
-            known.join(", ")
-        ))
-    })?;
+    let open = line(bundle.manifest())?.2;
     if !options.warm {
         return open(bundle, options);
     }
@@ -183,6 +237,29 @@ pub fn open(bundle: &Bundle, options: &Options) -> Result<Box<dyn AnyPipeline>> 
     Ok(Box::new(handover))
 }
 
+fn line(manifest: &Manifest) -> Result<&'static Line> {
+    let (task, kind) = (manifest.task, manifest.input.kind());
+    let needed = FEATURES.iter().filter(|(k, ..)| *k == kind);
+    let missing: Vec<_> = needed.filter(|(.., built)| !built).map(|f| f.1).collect();
+    if !missing.is_empty() {
+        return Err(Error::Unsupported(format!(
+            "`{task}` on {kind} needs feature `{}`, which this build of Bevel was made without",
+            missing.join("` and `")
+        )));
+    }
+    let mut lines = REGISTRY.iter().copied().flatten();
+    lines.find(|(t, k, _)| *t == task && *k == kind).ok_or_else(|| {
+        let lines = REGISTRY.iter().copied().flatten();
+        let known: Vec<_> = lines.map(|(t, k, _)| format!("{t} ({k})")).collect();
+        Error::Unsupported(format!(
+            "no pipeline runs `{task}` on {kind} yet, only: {}; `bevel verify` runs any model on \
+             tensors",
+            known.join(", ")
+        ))
+    })
+}
+
+#[cfg(any(feature = "text", feature = "vision"))]
 pub(crate) fn boxed<T: Task + 'static>(
     bundle: &Bundle,
     options: &Options,
@@ -243,6 +320,20 @@ impl<'a> Sample<'a> {
             Self::Image(_) => "a picture",
             Self::Sound(..) | Self::SoundFile(_) => "sound",
             Self::Tensors(_) => "tensors",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_input_tells_what_it_needs() {
+        for (task, kind, _) in REGISTRY.iter().copied().flatten() {
+            let needed: Vec<_> = FEATURES.iter().filter(|(k, ..)| k == kind).collect();
+            assert!(*kind == "tensors" || !needed.is_empty(), "{task} {kind}");
+            assert!(needed.iter().all(|(.., built)| *built), "{task} {kind}");
         }
     }
 }

@@ -111,6 +111,7 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`load`](Self::load).
+    #[cfg(feature = "speech")]
     pub(crate) fn load_small(file: &ModelFile, options: &Options) -> Result<Self> {
         let how = Load {
             cancel: options.cancel.clone(),
@@ -188,6 +189,7 @@ impl Session {
                 "device {device}: {path} cannot be loaded on it: {what}"
             ))
         })?;
+        runtime.check_memory(&inner)?;
         let inputs = inner
             .inputs()
             .iter()
@@ -366,7 +368,7 @@ fn builder(
             .with_intra_threads(threads.unwrap_or(runtime.threads()))?
             .with_config_entry("session.force_spinning_stop", "1")?;
     }
-    if runtime.memory_cap_bytes.is_some() {
+    if runtime.is_capped() {
         builder = builder.with_env_allocators()?;
     }
     for (name, bytes) in file.weights() {

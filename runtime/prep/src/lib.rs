@@ -20,7 +20,9 @@
 )]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "speech")]
 pub mod audio;
+#[cfg(feature = "speech")]
 pub mod ctc;
 pub mod image;
 pub mod score;

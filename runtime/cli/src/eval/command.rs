@@ -32,7 +32,7 @@ pub fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     let columns = Columns::new(&args.column, args.group.clone())?;
     let ours = Model::of(args)?;
     let dataset = ours.dataset(args, &columns)?;
-    open::runtime(args.model.threads)?;
+    open::runtime(&args.model.limits)?;
     let bar = progress();
     let other = args.compare.as_deref().map(|path| Model::other(args, path));
     let other = other.transpose()?;

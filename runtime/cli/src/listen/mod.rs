@@ -63,7 +63,7 @@ pub fn listen(args: &ListenArgs) -> anyhow::Result<()> {
     let mut start = |rate: u32| -> anyhow::Result<Live> {
         options.sample_rate_hz = rate;
         let bundle = open::bundle(&model.bundle, model.recipe.as_deref())?;
-        open::runtime(model.threads)?;
+        open::runtime(&model.limits)?;
         Ok(Live::load(&bundle, &open::options(model), &options)?)
     };
     let (mut source, mut output): (Box<dyn Source>, LiveOutput) = match &args.input {

@@ -55,6 +55,20 @@ impl ModelFile {
         }
     }
 
+    /// Its content, to be read bit by bit.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] when it cannot be opened.
+    pub fn open(&self) -> Result<Box<dyn io::Read + '_>> {
+        match self.in_memory() {
+            Some(bytes) => Ok(Box::new(bytes)),
+            None => {
+                let file = std::fs::File::open(&self.path).map_err(|e| self.unreadable(e))?;
+                Ok(Box::new(file))
+            }
+        }
+    }
+
     /// Its content.
     ///
     /// # Errors
@@ -74,6 +88,7 @@ impl ModelFile {
     /// # Errors
     /// [`Error::ModelFile`] when it cannot be read, [`Error::Model`] when it is larger, as the file of
     /// `what` cannot be.
+    #[cfg(feature = "speech")]
     pub(crate) fn read_at_most(&self, max_bytes: u64, what: &str) -> Result<Cow<'_, [u8]>> {
         let size = self.size_bytes()?;
         if size > max_bytes {

@@ -59,8 +59,9 @@ impl Confinement {
         })
     }
 
+    /// Confines the calling thread.
     #[cfg(target_os = "linux")]
-    fn apply(&self) -> Result<()> {
+    pub(super) fn apply(&self) -> Result<()> {
         use rustix::thread::{CpuSet, sched_setaffinity};
 
         if let Some(cores) = &self.cores {
@@ -85,7 +86,7 @@ impl Confinement {
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn apply(&self) -> Result<()> {
+    pub(super) fn apply(&self) -> Result<()> {
         Ok(())
     }
 }

@@ -1,12 +1,19 @@
 //! A limit to what ONNX Runtime allocates on the CPU: one arena for all sessions of the process, with a
 //! size that it may not grow beyond.
+//!
+//! The arena itself refuses results that do not fit, but takes weights without a question, and forgets
+//! its limit when they exceed it. So [`Arena::fits`] is asked after each graph that is loaded.
+
+// The `ort` crate has no calls for shared arenas.
+#![allow(unsafe_code)]
 
 use std::ffi::CStr;
 use std::ptr;
 
 use ort::AsPointer;
 use ort::environment::Environment;
-use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::Session;
 
 use crate::error::{Error, Result, one_line};
 
@@ -15,47 +22,104 @@ const MAX_BYTES: &CStr = c"max_mem";
 const STRATEGY: &CStr = c"arena_extend_strategy";
 const AS_REQUESTED: usize = 1;
 
-/// Gives the environment an arena of at most `bytes` that sessions with environment allocators share.
-///
-/// # Errors
-/// [`Error::Library`] when ONNX Runtime refuses.
-// The `ort` crate has no call for it.
-#[allow(unsafe_code)]
-pub(super) fn cap(environment: &Environment, bytes: usize) -> Result<()> {
-    let refused = |e: ort::Error| Error::Library(one_line(&e.to_string()));
-    let info = MemoryInfo::new(
-        AllocationDevice::CPU,
-        0,
-        AllocatorType::Arena,
-        MemoryType::Default,
-    )
-    .map_err(refused)?;
-    let api = ort::api();
-    let keys = [MAX_BYTES.as_ptr(), STRATEGY.as_ptr()];
-    let values = [bytes, AS_REQUESTED];
-    let mut config = ptr::null_mut();
-    // SAFETY: keys are strings with an end, there are as many values, and `config` is a place to write
-    // to. Environment and memory info live while the call goes on, and ONNX Runtime copies both the info
-    // and the configuration, which is released after its only use.
-    let done = unsafe {
-        let made = (api.CreateArenaCfgV2)(keys.as_ptr(), values.as_ptr(), keys.len(), &mut config);
-        ort::Error::result_from_status(made).and_then(|()| {
-            let registered =
-                (api.CreateAndRegisterAllocator)(environment.ptr().cast_mut(), info.ptr(), config);
-            (api.ReleaseArenaCfg)(config);
-            ort::Error::result_from_status(registered)
-        })
-    };
-    done.map_err(refused)
+/// What an arena tells of itself: bytes it has from the system, weights among them.
+const TOTAL_BYTES: &CStr = c"TotalAllocated";
+
+/// The arena that all sessions share.
+#[derive(Debug)]
+pub(super) struct Arena {
+    cap_bytes: usize,
 }
 
-/// What ONNX Runtime said, if it said that the arena is full.
-pub(super) fn refused(what: &str, cap_bytes: Option<usize>) -> Option<Error> {
-    let full = what.contains("smaller than requested bytes") || what.contains("bad allocation");
-    let cap = cap_bytes.filter(|_| full)?;
-    let mib = cap as f64 / f64::from(1 << 20);
-    Some(Error::Memory(format!(
-        "the memory cap of {mib:.0} MiB is used up; raise it, take a smaller variant or input, or close \
-         other models ({what})"
-    )))
+impl Arena {
+    /// Gives the environment an arena of at most `cap_bytes` for sessions with environment allocators.
+    ///
+    /// # Errors
+    /// [`Error::Library`] when ONNX Runtime refuses.
+    pub(super) fn new(environment: &Environment, cap_bytes: usize) -> Result<Self> {
+        let api = ort::api();
+        let info = info()?;
+        let keys = [MAX_BYTES.as_ptr(), STRATEGY.as_ptr()];
+        let values = [cap_bytes, AS_REQUESTED];
+        let mut config = ptr::null_mut();
+        // SAFETY: keys are strings with an end, there are as many values, and `config` is a place to
+        // write to. Environment and memory info live while the call goes on, and ONNX Runtime copies
+        // both the info and the configuration, which is released after its only use.
+        let done = unsafe {
+            let made =
+                (api.CreateArenaCfgV2)(keys.as_ptr(), values.as_ptr(), keys.len(), &mut config);
+            ort::Error::result_from_status(made).and_then(|()| {
+                let environment = environment.ptr().cast_mut();
+                let status = (api.CreateAndRegisterAllocator)(environment, info.ptr(), config);
+                (api.ReleaseArenaCfg)(config);
+                ort::Error::result_from_status(status)
+            })
+        };
+        done.map_err(refused)?;
+        Ok(Self { cap_bytes })
+    }
+
+    /// Fails when a graph that was loaded, with those before, has taken more than the cap.
+    ///
+    /// # Errors
+    /// [`Error::Memory`], and [`Error::Library`] when ONNX Runtime does not tell.
+    pub(super) fn fits(&self, session: &Session) -> Result<()> {
+        match held(session).map_err(refused)? {
+            Some(held) if held > self.cap_bytes => {
+                let what = format!("{:.0} MiB are needed so far", mib(held));
+                Err(self.full(&what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What ONNX Runtime said, if it said that the arena is full.
+    pub(super) fn refusal(&self, what: &str) -> Option<Error> {
+        // Before it stands where in ONNX Runtime's source it was found.
+        let at = ["Available memory of", "bad allocation"].map(|said| what.find(said));
+        let at = at.into_iter().flatten().next()?;
+        Some(self.full(&what[at..]))
+    }
+
+    fn full(&self, what: &str) -> Error {
+        Error::Memory(format!(
+            "the memory cap of {:.0} MiB is used up: {what}; raise it, take a smaller variant or input, \
+             or close other models",
+            mib(self.cap_bytes)
+        ))
+    }
+}
+
+fn mib(bytes: usize) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn refused(error: ort::Error) -> Error {
+    Error::Library(one_line(&error.to_string()))
+}
+
+fn info() -> Result<MemoryInfo<'static>> {
+    let (cpu, arena) = (AllocationDevice::CPU, AllocatorType::Arena);
+    MemoryInfo::new(cpu, 0, arena, MemoryType::Default).map_err(refused)
+}
+
+/// Bytes that the arena of a session has from the system; `None` where it does not tell.
+fn held(session: &Session) -> ort::Result<Option<usize>> {
+    let api = ort::api();
+    let (cpu, arena) = (AllocationDevice::CPU, AllocatorType::Arena);
+    let info = MemoryInfo::new(cpu, 0, arena, MemoryType::Default)?;
+    let arena = Allocator::new(session, info)?;
+    let mut pairs = ptr::null_mut();
+    // SAFETY: the allocator lives while the calls go on. The pairs are ours to release; the text in them
+    // is read before.
+    unsafe {
+        ort::Error::result_from_status((api.AllocatorGetStats)(arena.ptr(), &mut pairs))?;
+        if pairs.is_null() {
+            return Ok(None);
+        }
+        let value = (api.GetKeyValue)(pairs, TOTAL_BYTES.as_ptr());
+        let text = (!value.is_null()).then(|| CStr::from_ptr(value).to_string_lossy().into_owned());
+        (api.ReleaseKeyValuePairs)(pairs);
+        Ok(text.and_then(|text| text.parse().ok()))
+    }
 }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::speech::tokens::bin::BinTokenizer;
 use crate::speech::tokens::bytes::ByteTokenizer;
 use crate::speech::tokens::characters::Characters;
-use crate::text::load_tokenizer;
+use crate::tokenizer::load_tokenizer;
 
 /// The tokenizer of a speech model.
 pub(super) enum Tokens {

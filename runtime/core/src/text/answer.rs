@@ -12,7 +12,7 @@ use bevel_manifest::{Decode, Task as TaskName};
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Outputs, Slots, Task};
-use crate::registry::{Answer, Sample};
+use crate::registry::{Answer, Question, Sample};
 use crate::session::Session;
 use crate::text::characters::Characters;
 use crate::text::spans::{Logits, Span};
@@ -25,15 +25,6 @@ use crate::text::windows::{Queue, Windows};
 /// transformers 4.57 with `max_answer_len=30`.
 pub struct AnswerQuestion {
     windows: Windows,
-}
-
-/// A question about a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Question<'a> {
-    /// What is asked.
-    pub question: &'a str,
-    /// The text that holds the answer.
-    pub context: &'a str,
 }
 
 /// What is known of the questions of a batch.

@@ -15,7 +15,8 @@ mod words;
 
 pub use crate::classes::{Classes, Label};
 pub use crate::embedding::Embedding;
-pub use answer::{AnswerQuestion, Question};
+pub use crate::registry::Question;
+pub use answer::AnswerQuestion;
 pub use classify::Classify;
 pub use embed::Embed;
 pub use entities::{Entities, Entity};
@@ -24,5 +25,4 @@ pub use generate::{Generate, Generated, Likelihood};
 pub use spans::Span;
 pub use tag::Tag;
 pub use tokenize::Tokenize;
-pub(crate) use tokenize::load_tokenizer;
 pub use words::EmbedWords;

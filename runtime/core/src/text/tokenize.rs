@@ -5,6 +5,7 @@ use crate::bundle::{Bundle, ModelFile};
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Slots};
 use crate::text::rows::{Row, Rows};
+use crate::tokenizer::load_tokenizer;
 
 /// Text to `input_ids`, `attention_mask` and, where the graph asks for it, `token_type_ids`: N×T, i64,
 /// T the longest text of the batch.
@@ -69,15 +70,6 @@ pub(crate) fn of_bundle(bundle: &Bundle) -> Result<(&TextInput, &ModelFile, Toke
 /// What the tokenizer says about a text it cannot read.
 pub(crate) fn refused(error: tokenizers::Error) -> Error {
     Error::Input(format!("the tokenizer refused the text: {error}"))
-}
-
-/// A `tokenizer.json` of Hugging Face tokenizers.
-///
-/// # Errors
-/// [`Error::ModelFile`] when it cannot be read, [`Error::Model`] when it is not one.
-pub(crate) fn load_tokenizer(file: &ModelFile) -> Result<Tokenizer> {
-    Tokenizer::from_bytes(file.read()?)
-        .map_err(|e| Error::model(file.path(), format!("not a tokenizer.json: {e}")))
 }
 
 /// Longest row in tokens: the model's, or a shorter one that was asked for.

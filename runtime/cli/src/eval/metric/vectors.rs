@@ -5,7 +5,7 @@ use bevel_prep::score::{pearson, spearman};
 
 use super::{Collect, Metric, Name, Said, higher, mean, strange};
 use crate::eval::truth::Truth;
-use crate::show::cosine;
+use crate::show::item::cosine;
 
 /// How alike vectors of pairs are, beside how alike people found the texts.
 #[derive(Default)]

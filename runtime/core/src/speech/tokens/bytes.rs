@@ -152,7 +152,7 @@ mod tests {
     use bevel_tests::{needs, pulled};
 
     use super::*;
-    use crate::text::load_tokenizer;
+    use crate::tokenizer::load_tokenizer;
 
     /// All ids of Whisper's vocabulary, alone and in pairs, against the tokenizers library.
     #[test]
