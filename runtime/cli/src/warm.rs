@@ -39,7 +39,7 @@ pub fn warm(args: &WarmArgs) -> anyhow::Result<()> {
         return Err(fail(ErrorKind::Input, what));
     }
     let bundle = open::bundle(&args.model.bundle, args.model.recipe.as_deref())?;
-    open::runtime(args.model.threads)?;
+    open::runtime(&args.model.limits)?;
     let options = open::options(&args.model);
     let manifest = bundle.manifest();
     let wanted = options.variant.as_deref().unwrap_or(&manifest.variant);
