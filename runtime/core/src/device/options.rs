@@ -81,17 +81,10 @@ impl Setting {
     }
 }
 
-/// Bytes of `1048576`, `1024KiB`, `1MiB`, `2GiB`.
+/// The largest size that is believed: more is a slip of the pen.
+const MAX_BYTES: u64 = 1 << 50;
+
 fn bytes(text: &str) -> Option<u64> {
-    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
-    let found = units.iter().find_map(|(unit, shift)| {
-        let number = text.strip_suffix(unit)?;
-        Some((number, *shift))
-    });
-    let (number, shift) = found.unwrap_or((text, 0));
-    if !number.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let bytes = number.parse::<u64>().ok()?.checked_mul(1 << shift)?;
-    (bytes > 0).then_some(bytes)
+    let bytes = text.parse::<bytesize::ByteSize>().ok()?.as_u64();
+    (1..=MAX_BYTES).contains(&bytes).then_some(bytes)
 }
