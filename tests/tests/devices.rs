@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use bevel_onnx::{DType, Dim, Graph, Tensor};
-use bevel_tests::{arg, bevel, cosine, skipped, success};
+use bevel_tests::{arg, bevel, cosine, root, skipped, success};
 use serde_json::Value;
 
 /// Convolution, ReLU and a matrix product of fixed shapes, 1×3×16×16 → 1×10, as a bundle for tensors. Many accelerators
@@ -205,6 +205,32 @@ fn doctor_says_of_every_provider_whether_and_why_not() {
     }
     assert_eq!(providers[0]["name"], "cpu");
     assert_eq!(providers[0]["usable"], true);
+}
+
+#[test]
+fn a_plugin_that_is_registered_leaves_the_cpu_alone() {
+    let Ok(plugin) = std::env::var("BEVEL_TEST_PLUGIN") else {
+        skipped("BEVEL_TEST_PLUGIN names no library of a plug-in");
+        return;
+    };
+    let mut runtime = bevel::RuntimeOptions::default();
+    runtime.library = Some(root().join("target/onnxruntime/host/libonnxruntime.so"));
+    bevel::Runtime::start(&runtime).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    small(folder.path());
+    let graph = folder.path().join("small.onnx");
+    let placed = |device: &str| {
+        let mut options = bevel::Options::default();
+        options.devices = device.parse().unwrap();
+        let placement = bevel::Placement::load(&graph.as_path().into(), &options).unwrap();
+        let cpu = |(provider, _): (&str, usize)| provider.starts_with("CPU");
+        placement.counts().into_iter().all(cpu)
+    };
+    let plugin = format!("plugin:{plugin}");
+    // One after the other in one process: the second of a kind must not differ from the first.
+    for device in [plugin.as_str(), "cpu", plugin.as_str(), "cpu"] {
+        assert_eq!(placed(device), device == "cpu", "{device}");
+    }
 }
 
 #[test]

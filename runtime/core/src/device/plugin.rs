@@ -12,6 +12,7 @@ use ort::memory::DeviceType;
 
 use crate::device::Device;
 use crate::device::parse::FIX;
+use crate::device::providers::CPU;
 use crate::error::{Error, Result, one_line};
 
 /// The longest name of a provider that the `ort` crate can pass on.
@@ -27,6 +28,13 @@ pub(super) fn unreadable(path: &Path) -> Option<String> {
     }
     let unfit = crate::library::check_file(path).err();
     unfit.map(|e| e.to_string())
+}
+
+/// Whether there is any. From then on ONNX Runtime itself chooses among them for a session that names no
+/// provider.
+pub(super) fn any() -> bool {
+    let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+    !registered.is_empty()
 }
 
 /// Registers the library of a plug-in, once, and answers the names of its providers.
@@ -88,6 +96,16 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
+    /// The CPU, for sessions that would else be given to a plug-in.
+    pub(super) fn cpu() -> Self {
+        Self {
+            provider: CPU.onnxruntime.into(),
+            place: 0,
+            unit: None,
+            options: Vec::new(),
+        }
+    }
+
     /// Registers the library and finds the device.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::bundle::ModelFile;
 use crate::device::Device;
 use crate::device::engines::{Engines, Maker, cache_dir};
 use crate::device::nvidia::{self, System};
-use crate::device::plugin::Chosen;
+use crate::device::plugin::{self, Chosen};
 use crate::device::profile::Ranges;
 use crate::device::providers::ProviderKind;
 use crate::error::{Error, Result};
@@ -46,7 +46,10 @@ impl Registration {
         };
         let mut options = device.told();
         match device.provider().kind {
-            ProviderKind::Cpu => return Ok(new),
+            ProviderKind::Cpu => {
+                new.plugin = plugin::any().then(Chosen::cpu);
+                return Ok(new);
+            }
             ProviderKind::Plugin => {
                 let path = device.library().unwrap_or_else(|| "".as_ref());
                 new.plugin = Some(Chosen::find(&runtime.environment, device, path)?);
