@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup tools models demo test header install lint fmt doc bench cross test-cross fuzz check clean
+.PHONY: help setup gpu-setup tools models demo test test-gpu header install lint fmt doc bench cross test-cross fuzz check clean
 
 CARGO := cargo
 DATA := ../shared/data
@@ -33,6 +33,9 @@ setup: tools ## Fetch ONNX Runtime, ALSA's headers, tools for C and the Rust dep
 	@scripts/alsa.sh >target/cargo-flags
 	@scripts/c-tools.sh
 	@$(CARGO) fetch --locked --quiet || $(CARGO) fetch --locked --offline
+
+gpu-setup: ## Fetch ONNX Runtime for NVIDIA GPUs, and CUDA's libraries (1.2 GB)
+	@scripts/onnxruntime-gpu.sh
 
 $(RELEASE): FORCE | setup
 	@$(CARGO) build --release --locked -p bevel-cli $(FLAGS)
@@ -74,6 +77,13 @@ install: ## Install libbevel, its headers and bevel.pc under DESTDIR and PREFIX
 	@$(CARGO) build --release --locked -p bevel-capi
 	@scripts/install-capi.sh target/release "$(PREFIX)" "$(DESTDIR)"
 
+# Optimised, because it tells how long answers take. Skips aloud what this machine lacks.
+test-gpu: setup ## Compare answers and speed of CUDA and TensorRT with the CPU
+	@$(CARGO) build --release --locked -p bevel-cli $(FLAGS)
+	@rm -f target/skipped.txt
+	@status=0; $(CARGO) test --release --locked -p bevel-tests --test gpu -- --nocapture --test-threads 1 || status=$$?; \
+	if [ -f target/skipped.txt ]; then sort target/skipped.txt; fi; exit $$status
+
 lint: setup ## Check format, lints and documentation
 	@$(CARGO) fmt --all --check
 	@$(CARGO) fmt --manifest-path $(FUZZ)/Cargo.toml --check
@@ -81,7 +91,7 @@ lint: setup ## Check format, lints and documentation
 	@for only in runtime text vision speech listen; do \
 		$(CARGO) clippy --locked -p bevel-cli --no-default-features --features runtime,$$only --quiet -- -D warnings; \
 	done
-	@$(CARGO) clippy --locked -p bevel --features cuda,tensorrt --quiet -- -D warnings
+	@$(CARGO) clippy --locked -p bevel --all-targets --all-features --quiet -- -D warnings
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; fi
 
 fmt: ## Format the code

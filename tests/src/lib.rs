@@ -70,13 +70,18 @@ pub fn missing(what: &str) {
         !required,
         "{what} is missing and BEVEL_REQUIRE=models is set; run `make setup models`"
     );
+    skipped(&format!(
+        "{what} is missing; run `make setup models`, or put ../shared beside the checkout"
+    ));
+}
+
+/// Says aloud why a test is skipped.
+pub fn skipped(why: &str) {
     let test = std::thread::current()
         .name()
         .unwrap_or("a test")
         .to_string();
-    let line = format!(
-        "SKIPPED {test}: {what} is missing; run `make setup models`, or put ../shared beside the checkout\n"
-    );
+    let line = format!("SKIPPED {test}: {why}\n");
     print!("{line}");
     let file = root().join("target/skipped.txt");
     let file = std::fs::OpenOptions::new()
@@ -125,6 +130,14 @@ pub fn success(output: &Output) -> String {
 /// A path as an argument.
 pub fn arg(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// The cosine of the angle between two vectors of one length: how answers of different devices are
+/// compared.
+pub fn cosine(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len(), "vectors of different lengths");
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 /// f32 and i64 tensors of a golden file, both as f64, by name.

@@ -109,6 +109,11 @@ pub fn print(error: &anyhow::Error) {
     }
 }
 
+/// Prints what is no failure, and what a person should know, on one line of standard error.
+pub fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "note: {text}");
+}
+
 /// The error with its causes on one line.
 pub fn chain(error: &anyhow::Error) -> String {
     let mut line = String::new();

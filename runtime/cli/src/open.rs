@@ -61,6 +61,11 @@ pub fn pipeline(args: &ModelArgs) -> anyhow::Result<(Bundle, Box<dyn AnyPipeline
     bevel::supports(bundle.manifest())?;
     runtime(&args.limits)?;
     let pipeline = bevel::open(&bundle, &options(args))?;
+    let sessions = pipeline.sessions();
+    if let Some(why) = sessions.first().and_then(|session| session.refused()) {
+        let device = pipeline.device();
+        crate::failure::note(&format!("{why}; {device} answers, as the list allows"));
+    }
     Ok((bundle, pipeline))
 }
 
@@ -68,6 +73,7 @@ pub fn pipeline(args: &ModelArgs) -> anyhow::Result<(Bundle, Box<dyn AnyPipeline
 pub fn options(args: &ModelArgs) -> Options {
     let mut options = Options::default();
     options.devices = args.device.clone();
+    options.warm = args.warm;
     options.variant = args.variant.clone();
     options.min_score = args.min_score;
     options.iou = args.iou;

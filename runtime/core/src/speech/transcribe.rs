@@ -9,6 +9,7 @@ use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Timing};
 use crate::registry::{Answer, AnyPipeline, Sample};
+use crate::session::Session;
 use crate::speech::model::{self, Model};
 use crate::speech::sound::Sound;
 use crate::speech::split::Splitter;
@@ -344,6 +345,10 @@ impl AnyPipeline for Transcribe {
         }
         self.timing = total;
         Ok(answers)
+    }
+
+    fn sessions(&self) -> Vec<&Session> {
+        self.model.sessions()
     }
 
     fn timing(&self) -> Timing {

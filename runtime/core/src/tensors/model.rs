@@ -118,6 +118,10 @@ impl AnyPipeline for RunTensors {
         samples.iter().map(answer).collect()
     }
 
+    fn sessions(&self) -> Vec<&Session> {
+        vec![&self.session]
+    }
+
     fn timing(&self) -> Timing {
         self.timing
     }

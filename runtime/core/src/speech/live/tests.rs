@@ -5,6 +5,7 @@ use bevel_manifest::AudioInput;
 
 use super::*;
 use crate::pipeline::Timing;
+use crate::session::Session;
 use crate::speech::model::{Heard, Model};
 
 /// Hears a word in each quarter of a second that is loud.
@@ -27,6 +28,10 @@ impl Fake {
 }
 
 impl Model for Fake {
+    fn sessions(&self) -> Vec<&Session> {
+        Vec::new()
+    }
+
     fn write_down(&mut self, pieces: &[&[f32]], _: &mut Timing) -> Result<Vec<Heard>> {
         if std::mem::take(&mut self.fail_first) {
             return Err(Error::Input("a failure".into()));
