@@ -90,7 +90,9 @@ fn values(facts: &Facts<'_>) -> BTreeMap<&'static str, String> {
         .as_ref()
         .map(|from| from.license.as_str());
     let license = license.filter(|license| !license.is_empty());
-    let gpu = devices(target).iter().any(|device| *device != Device::cpu());
+    let gpu = devices(target)
+        .iter()
+        .any(|device| *device != Device::cpu());
     let cores = cores(&target.cores);
     let unit = service.unit(name);
     let set = |line: &str, wanted: bool| match wanted {
