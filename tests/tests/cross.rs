@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use bevel_tests::{Tolerance, arg, bevel_json, bundle, needs, pulled, root, shared, success};
+use bevel_tests::{
+    Tolerance, arg, bevel_json, bundle, needs, pulled, root, shared, skipped, success,
+};
 use serde_json::Value;
 
 /// `target/cross/BOARD/FILE` for `run` by QEMU as a processor.
@@ -67,53 +69,36 @@ fn arm_answers_as_this_machine_does() {
         model: PathBuf,
         input: PathBuf,
         more: &'static [&'static str],
-        tolerance: Tolerance,
     }
     let coffee = root().join("docs/coffee.jpg");
-    let case = |name, model, input: &Path, more, tolerance| Case {
+    let case = |name, model, input: &Path, more| Case {
         name,
         model,
         input: input.to_path_buf(),
         more,
-        tolerance,
     };
     let text = Path::new("The bridge is closed");
     let minilm = needs!(bundle("all-minilm-l6-v2"));
     let cases = [
-        case(
-            "MiniLM fp32",
-            minilm.clone(),
-            text,
-            &["--variant", "fp32"],
-            Tolerance::Close,
-        ),
-        case(
-            "MiniLM int8",
-            minilm,
-            text,
-            &["--variant", "int8"],
-            Tolerance::Device,
-        ),
+        case("MiniLM fp32", minilm.clone(), text, &["--variant", "fp32"]),
+        case("MiniLM int8", minilm, text, &["--variant", "int8"]),
         case(
             "EfficientNet-Lite0",
             needs!(bundle("efficientnet-lite0")),
             &coffee,
             &["--top-k", "3"],
-            Tolerance::Close,
         ),
         case(
             "YOLOX-nano",
             needs!(pulled("yolox-nano")).join("yolox_nano.onnx"),
             &coffee,
             &["--recipe", "models/detect/yolox-nano.toml"],
-            Tolerance::Close,
         ),
         case(
             "Moonshine tiny",
             needs!(pulled("moonshine-tiny")),
             &needs!(shared("data/speech/spk1_snt1.wav")),
             &[],
-            Tolerance::Device,
         ),
     ];
     println!(
@@ -137,8 +122,7 @@ fn arm_answers_as_this_machine_does() {
             case.name
         );
         assert_eq!(there.words, here.words, "{}", case.name);
-        case.tolerance
-            .check(case.name, &there.numbers, &here.numbers);
+        Tolerance::Close.check(case.name, &there.numbers, &here.numbers);
     }
 }
 
@@ -149,8 +133,7 @@ fn the_c_sample_answers_on_arm() {
     let folder = root().join("target/cross/generic-aarch64");
     let (source, library) = (root().join("tests/c/sample.c"), folder.join("libbevel.so"));
     if !source.is_file() || !library.is_file() {
-        println!("SKIPPED the_c_sample_answers_on_arm: there is no C interface here");
-        return;
+        return skipped("there is no C interface here");
     }
     let minilm = needs!(bundle("all-minilm-l6-v2"));
     let mut compiler = Command::new(root().join("target/zig/bin/python-zig"));

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bevel_tests::{arg, bevel, bundle, cosine, needs, pulled, root, shared, skipped, success};
+use bevel_tests::{Tolerance, arg, bevel, bundle, needs, pulled, root, shared, skipped, success};
 use serde_json::Value;
 
 const DEVICES: [&str; 2] = ["cuda", "tensorrt"];
@@ -112,7 +112,7 @@ fn detect() {
         let all = |boxes: &[Value]| -> Vec<f64> {
             boxes.iter().flat_map(|b| numbers(&b["box"])).collect()
         };
-        assert!(cosine(&all(&found), &all(&expected)) >= 0.999);
+        Tolerance::Device.check("boxes", &all(&found), &all(&expected));
     });
 }
 
@@ -123,11 +123,8 @@ fn embed() {
     let text = folder.path().join("text.txt");
     std::fs::write(&text, "A man is playing the guitar on a stage.\n").unwrap();
     compare(&model, &text, |found, expected| {
-        let vectors = (
-            numbers(&found["embedding"]),
-            numbers(&expected["embedding"]),
-        );
-        assert!(cosine(&vectors.0, &vectors.1) >= 0.999);
+        let vector = |answer: &Value| numbers(&answer["embedding"]);
+        Tolerance::Device.check("embedding", &vector(found), &vector(expected));
     });
 }
 
