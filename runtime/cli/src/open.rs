@@ -43,10 +43,8 @@ pub fn runtime(limits: &LimitArgs) -> anyhow::Result<&'static Runtime> {
     options.threads = limits.threads.map(usize::from);
     options.cores = limits.cores.as_deref().map(<[usize]>::to_vec);
     options.nice = limits.nice;
-    options.memory_cap_bytes = match limits.memory_cap {
-        Some(cap) => Some(usize::try_from(cap.as_u64()).unwrap_or(usize::MAX)),
-        None => None,
-    };
+    let bytes = |cap: bytesize::ByteSize| usize::try_from(cap.as_u64()).unwrap_or(usize::MAX);
+    options.memory_cap_bytes = limits.memory_cap.map(bytes);
     // Everything that this program does it does for the model.
     options.confine_this_thread()?;
     // Threads that are made from here on are confined with this one.
