@@ -39,6 +39,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Show inputs, outputs, operators, size, variants and provenance.
     Info(InfoArgs),
+    /// Build what a device needs before its first answer, such as TensorRT's engines, and wait for it.
+    Warm(WarmArgs),
     /// Check a bundle's files, and with --io its answers against recorded tensors.
     Verify(VerifyArgs),
     /// Put a model with all it needs on a board: a folder, an archive, a package, or over ssh.
@@ -59,9 +61,14 @@ pub struct ModelArgs {
     /// Preparation and decoding for a plain model (.onnx, .ort, or a folder of graphs).
     #[arg(long, value_name = "FILE.toml")]
     pub recipe: Option<PathBuf>,
-    /// Where it runs, first that can be had: cpu, cuda, cuda:INDEX, tensorrt, tensorrt:INDEX.
+    /// Where it runs, first that can be had: cpu, cuda, tensorrt, xnnpack, acl, openvino, coreml, qnn or
+    /// plugin:LIBRARY, each with an index and options behind colons, such as tensorrt:0:fp16,cuda,cpu; see
+    /// docs/devices.md.
     #[arg(long, value_name = "LIST", default_value = "cpu")]
     pub device: Devices,
+    /// Answer on the CPU while the devices listed before it are made ready, such as --device tensorrt,cpu.
+    #[arg(long)]
+    pub warm: bool,
     /// Precision, such as fp32 or int8; the bundle's choice when not given.
     #[arg(long)]
     pub variant: Option<String>,
@@ -348,6 +355,29 @@ pub struct EvalArgs {
 pub struct InfoArgs {
     /// A bundle directory, a catalogue name, or a plain model.
     pub model: PathBuf,
+    /// What each node runs on.
+    #[arg(long)]
+    pub placement: bool,
+    /// Where it would run, as for `run`.
+    #[arg(
+        long,
+        value_name = "LIST",
+        default_value = "cpu",
+        requires = "placement"
+    )]
+    pub device: Devices,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct WarmArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// One input to answer, of the largest size that is to come: where shapes are dynamic, engines are built for
+    /// it. A built-in one for text and pictures when not given.
+    pub input: Option<String>,
     /// One JSON object.
     #[arg(long)]
     pub json: bool,

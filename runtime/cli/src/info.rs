@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bevel::{Bundle, ModelFile, Options, Session, TensorInfo};
+use bevel::{Bundle, Devices, ModelFile, Options, Session, TensorInfo};
 use bevel_manifest::Manifest;
 use serde::Serialize;
 
 use crate::args::InfoArgs;
 use crate::open;
+use crate::placement::{self, Placed};
 use crate::show::{quality, table};
 
 #[derive(Serialize)]
@@ -32,6 +33,8 @@ struct Graph {
     operators: Option<BTreeMap<String, usize>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     opset: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    placement: Option<Placed>,
 }
 
 #[derive(Serialize)]
@@ -43,6 +46,7 @@ struct Io {
 
 /// Prints what a model is.
 pub fn info(args: &InfoArgs) -> anyhow::Result<()> {
+    let devices = args.placement.then_some(&args.device);
     let report = match args.model.is_file() {
         true => {
             let name = args
@@ -54,10 +58,10 @@ pub fn info(args: &InfoArgs) -> anyhow::Result<()> {
             Report {
                 path: args.model.display().to_string(),
                 manifest: None,
-                graphs: vec![graph(name, &args.model.as_path().into())?],
+                graphs: vec![graph(name, &args.model.as_path().into(), devices)?],
             }
         }
-        false => of_bundle(&open::bundle(&args.model, None)?)?,
+        false => of_bundle(&open::bundle(&args.model, None)?, devices)?,
     };
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
@@ -67,12 +71,12 @@ pub fn info(args: &InfoArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn of_bundle(bundle: &Bundle) -> anyhow::Result<Report> {
+fn of_bundle(bundle: &Bundle, devices: Option<&Devices>) -> anyhow::Result<Report> {
     let mut graphs = Vec::new();
     for variant in &bundle.manifest().variants {
         for role in variant.graphs.keys() {
             let file = bundle.graph(Some(&variant.name), role)?;
-            graphs.push(graph(format!("{}/{role}", variant.name), file)?);
+            graphs.push(graph(format!("{}/{role}", variant.name), file, devices)?);
         }
     }
     Ok(Report {
@@ -82,7 +86,7 @@ fn of_bundle(bundle: &Bundle) -> anyhow::Result<Report> {
     })
 }
 
-fn graph(name: String, file: &ModelFile) -> anyhow::Result<Graph> {
+fn graph(name: String, file: &ModelFile, devices: Option<&Devices>) -> anyhow::Result<Graph> {
     let session = Session::load(file, &Options::default())?;
     let path = file.path();
     let list = |tensors: &[TensorInfo]| {
@@ -102,6 +106,9 @@ fn graph(name: String, file: &ModelFile) -> anyhow::Result<Graph> {
         outputs: list(session.outputs()),
         operators,
         opset,
+        placement: devices
+            .map(|devices| placement::of(file, devices))
+            .transpose()?,
     })
 }
 
@@ -187,6 +194,9 @@ fn print(report: &Report) {
                 .map(|(name, n)| format!("{name} {n}"))
                 .collect();
             println!("  operators: {}", list.join(", "));
+        }
+        if let Some(placed) = &graph.placement {
+            placement::print(placed);
         }
     }
 }

@@ -35,11 +35,13 @@ mod models;
 mod open;
 #[cfg_attr(not(feature = "vision"), path = "absent/picture.rs")]
 mod picture;
+mod placement;
 mod run;
 mod sample;
 mod show;
 mod targets;
 mod verify;
+mod warm;
 mod whole;
 
 use std::process::ExitCode;
@@ -49,9 +51,9 @@ use clap::Parser;
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
-    match bevel::cpu::check() {
-        Ok(()) => program(),
-        Err(error) => failure::report(&error.into()),
+    match bevel::cpu::missing() {
+        None => program(),
+        Some(feature) => failure::refuse(feature),
     }
 }
 
@@ -84,6 +86,7 @@ fn run(args: Args) -> anyhow::Result<()> {
         #[cfg(feature = "convert")]
         Command::Eval(args) => eval::eval(&args),
         Command::Info(args) => info::info(&args),
+        Command::Warm(args) => warm::warm(&args),
         Command::Verify(args) => verify::verify(&args),
         #[cfg(feature = "convert")]
         Command::Deploy(args) => deploy::deploy(&args),

@@ -55,8 +55,15 @@ pub fn runtime(limits: &LimitArgs) -> anyhow::Result<&'static Runtime> {
 /// Opens the model with the pipeline of its task.
 pub fn pipeline(args: &ModelArgs) -> anyhow::Result<(Bundle, Box<dyn AnyPipeline>)> {
     let bundle = bundle(&args.bundle, args.recipe.as_deref())?;
+    // Before a library is loaded for nothing.
+    bevel::supports(bundle.manifest())?;
     runtime(&args.limits)?;
     let pipeline = bevel::open(&bundle, &options(args))?;
+    let sessions = pipeline.sessions();
+    if let Some(why) = sessions.first().and_then(|session| session.refused()) {
+        let device = pipeline.device();
+        crate::failure::note(&format!("{why}; {device} answers, as the list allows"));
+    }
     Ok((bundle, pipeline))
 }
 
@@ -64,6 +71,7 @@ pub fn pipeline(args: &ModelArgs) -> anyhow::Result<(Bundle, Box<dyn AnyPipeline
 pub fn options(args: &ModelArgs) -> Options {
     let mut options = Options::default();
     options.devices = args.device.clone();
+    options.warm = args.warm;
     options.variant = args.variant.clone();
     options.min_score = args.min_score;
     options.iou = args.iou;

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use bevel::{Answer, AnyPipeline, Timing};
+use bevel::{Answer, AnyPipeline, Progress, Timing};
 use bevel_manifest::ErrorKind;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -116,6 +116,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
     job.flush()?;
     job.bar.finish_and_clear();
+    match job.pipeline.progress() {
+        None | Some(Progress::Ready(_)) => (),
+        Some(Progress::Failed(error)) => failure::note(&format!("the CPU answered: {error}")),
+        Some(_) => failure::note("the CPU answered: what --warm builds was not ready in time"),
+    }
     match job.first_failure {
         None => Ok(()),
         // Already printed where it happened: only the kind is left to tell.

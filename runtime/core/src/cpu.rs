@@ -7,24 +7,30 @@ use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
 
-/// Whether this processor can run this program: the first thing that a program asks, for the answer
-/// is a message, and what comes instead of it is a signal (`SIGILL`). Programs that are built without
-/// `-C target-cpu` and `-C target-feature` run everywhere.
+/// What this program was built for and this processor lacks: the first such feature. It is the first
+/// thing that a program asks, before the processor meets an instruction that it does not know and the
+/// process dies (`SIGILL`). Programs that are built without `-C target-cpu` and `-C target-feature`
+/// run everywhere.
+pub fn missing() -> Option<&'static str> {
+    built::missing()
+}
+
+/// The same as an error.
 ///
 /// # Errors
 /// [`Error::Device`] with what the processor lacks.
 pub fn check() -> Result<()> {
-    let missing = built::missing();
-    match missing.is_empty() {
-        true => Ok(()),
-        false => Err(Error::Device(format!(
-            "this program was built for processors with {}, which this one ({}) lacks; build it \
-             without `-C target-cpu` and `-C target-feature`, as `make cross` does",
-            missing.join(", "),
-            model_name()
-        ))),
+    match missing() {
+        None => Ok(()),
+        Some(name) => Err(Error::Device(format!("{BUILT_FOR}{name}{LACKS}"))),
     }
 }
+
+/// What is said before the name of a missing feature.
+pub const BUILT_FOR: &str = "this program was built for processors with ";
+/// What is said behind it.
+pub const LACKS: &str = ", which this one lacks; build it without `-C target-cpu` and \
+                         `-C target-feature`, as `make cross` does";
 
 /// Whether the processor has a feature of a board profile.
 pub fn has(feature: &str) -> bool {

@@ -57,11 +57,15 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Error::Model`] when inputs or outputs are not those above.
-    pub(crate) fn new(session: Session) -> Result<Self> {
+    pub(crate) fn new(mut session: Session) -> Result<Self> {
         session.require("decoder", &["input_ids"], &["logits"])?;
+        let cache = Cache::of(&session)?;
+        for output in cache.present() {
+            session.keep_on_device(output);
+        }
         Ok(Self {
             inputs: Inputs::of(&session),
-            cache: Cache::of(&session)?,
+            cache,
             session,
         })
     }

@@ -28,7 +28,7 @@
 //! # What it does not do
 //!
 //! It never prints, exits, panics on bad input or opens the network. It does not fall back to the
-//! CPU when another device was asked for. Its threads do not spin between runs.
+//! CPU when another [`device`] was asked for. Its threads do not spin between runs.
 //!
 //! # ONNX Runtime
 //!
@@ -64,6 +64,7 @@ pub mod elf;
 #[cfg(any(feature = "text", feature = "vision"))]
 mod embedding;
 mod error;
+mod handover;
 mod library;
 mod pipeline;
 mod recording;
@@ -88,11 +89,12 @@ pub use bundle::{Bundle, ModelFile};
 pub use cancel::Cancel;
 pub use device::{Device, Devices};
 pub use error::{Error, Result};
+pub use handover::{Handover, Progress};
 pub use library::{Pool, Runtime, RuntimeOptions};
 pub use pipeline::{Options, Outputs, Pipeline, Slots, Task, Timing};
 pub use recording::{Recording, RecordingLimits, record};
 pub use registry::{Answer, AnyPipeline, Question, Sample, open, supports};
-pub use session::{Session, TensorInfo};
+pub use session::{PlacedNode, Placement, Session, TensorInfo};
 #[cfg(feature = "speech")]
 pub use speech::Transcribe;
 pub use tensors::{Tensor, TensorData};

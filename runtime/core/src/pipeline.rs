@@ -23,6 +23,9 @@ use crate::session::Session;
 pub struct Options {
     /// Where it runs; the CPU when not given.
     pub devices: Devices,
+    /// Whether [`open`](crate::open) answers on the CPU while the devices before it are made ready; the CPU has
+    /// to be listed last.
+    pub warm: bool,
     /// What stops the model from another thread.
     pub cancel: crate::Cancel,
     /// Which precision of the bundle runs.
@@ -52,7 +55,7 @@ pub trait Task: Sized + Send {
     /// What comes back for it.
     type Answer;
     /// Buffers kept from run to run.
-    type Scratch: Default;
+    type Scratch: Default + Send;
 
     /// The name in manifests and JSON.
     const NAME: TaskName;

@@ -1,5 +1,5 @@
-//! Every task behind one door, for callers that learn the task from the bundle: the command line,
-//! and later HTTP and C.
+//! Every task behind one door, for callers that learn the task from the bundle: the command line, C,
+//! and later HTTP.
 
 use std::path::Path;
 
@@ -8,8 +8,11 @@ use bevel_prep::image::ImageView;
 use serde::Serialize;
 
 use crate::bundle::Bundle;
+use crate::device::{Device, Devices};
 use crate::error::{Error, Result};
+use crate::handover::{Handover, Progress};
 use crate::pipeline::{Options, Pipeline, Task, Timing};
+use crate::session::Session;
 use crate::tensors::Named;
 #[cfg(feature = "text")]
 use crate::text::Likelihood;
@@ -28,6 +31,8 @@ pub enum Sample<'a> {
     Sound(&'a [f32], u32),
     /// A sound file, read in pieces.
     SoundFile(&'a Path),
+    /// The content of a sound file, read as from a pipe.
+    SoundBytes(&'a [u8]),
     /// Tensors by the names of the graph's inputs.
     Tensors(&'a Named),
 }
@@ -84,9 +89,14 @@ pub enum Answer {
 }
 
 /// A pipeline whose task was found in the bundle.
-pub trait AnyPipeline {
+pub trait AnyPipeline: Send {
     /// The task.
     fn task(&self) -> TaskName;
+
+    /// The graph, where it is one that is run once for an answer.
+    fn session(&self) -> Option<&Session> {
+        None
+    }
 
     /// Answers every item, in order.
     ///
@@ -96,6 +106,23 @@ pub trait AnyPipeline {
 
     /// Where the time of the last run went.
     fn timing(&self) -> Timing;
+
+    /// The graphs that run on the device that was chosen, the first one first.
+    fn sessions(&self) -> Vec<&Session>;
+
+    /// What it answers on.
+    fn device(&self) -> Device {
+        let first = self
+            .sessions()
+            .first()
+            .map(|session| session.device().clone());
+        first.unwrap_or_else(Device::cpu)
+    }
+
+    /// How far the pipeline is that is to take over; nothing where none is, see [`Handover`].
+    fn progress(&self) -> Option<&Progress> {
+        None
+    }
 
     /// The pipeline itself where its task is `transcribe`, which takes sound that is no item, such as a
     /// stream, and tells how far it is.
@@ -190,13 +217,31 @@ pub fn supports(manifest: &Manifest) -> Result<()> {
     line(manifest).map(|_| ())
 }
 
-/// Opens a bundle with the pipeline of its task.
+/// Opens a bundle with the pipeline of its task. With [`Options::warm`] it answers on the CPU while the devices
+/// before it are made ready, see [`Handover`].
 ///
 /// # Errors
-/// Those of [`supports`] and of the pipeline.
+/// Those of [`supports`] and of the pipeline; [`Error::Input`] where it is to be warm and the CPU is not listed.
 pub fn open(bundle: &Bundle, options: &Options) -> Result<Box<dyn AnyPipeline>> {
-    let (_, _, open) = line(bundle.manifest())?;
-    open(bundle, options)
+    let open = line(bundle.manifest())?.2;
+    if !options.warm {
+        return open(bundle, options);
+    }
+    let wanted = options.devices.before_cpu().ok_or_else(|| {
+        Error::Input(format!(
+            "`{}` has nothing to make ready while the CPU answers; list both, such as tensorrt,cpu",
+            options.devices
+        ))
+    })?;
+    let on = |devices: Devices| Options {
+        devices,
+        warm: false,
+        ..options.clone()
+    };
+    let now = open(bundle, &on(Devices::default()))?;
+    let (bundle, later) = (bundle.clone(), on(wanted));
+    let handover = Handover::start(now, move || open(&bundle, &later))?;
+    Ok(Box::new(handover))
 }
 
 fn line(manifest: &Manifest) -> Result<&'static Line> {
@@ -234,6 +279,10 @@ impl<T: Task> AnyPipeline for Pipeline<T> {
         T::NAME
     }
 
+    fn session(&self) -> Option<&Session> {
+        Some(self.session())
+    }
+
     fn run(&mut self, samples: &[Sample<'_>]) -> Result<Vec<Answer>> {
         let items: Vec<_> = samples
             .iter()
@@ -251,6 +300,10 @@ impl<T: Task> AnyPipeline for Pipeline<T> {
 
     fn timing(&self) -> Timing {
         self.timing()
+    }
+
+    fn sessions(&self) -> Vec<&Session> {
+        vec![self.session()]
     }
 }
 
@@ -276,7 +329,7 @@ impl<'a> Sample<'a> {
             Self::Text(_) => "text",
             Self::Question(_) => "a question",
             Self::Image(_) => "a picture",
-            Self::Sound(..) | Self::SoundFile(_) => "sound",
+            Self::Sound(..) | Self::SoundFile(_) | Self::SoundBytes(_) => "sound",
             Self::Tensors(_) => "tensors",
         }
     }

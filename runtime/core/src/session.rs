@@ -1,18 +1,29 @@
 //! One loaded graph.
 
+mod binding;
+mod placement;
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 
+use ort::ErrorCode;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{HasSelectedOutputs, RunOptions, SessionInputValue, SessionOutputs};
+use ort::session::{
+    HasSelectedOutputs, OutputSelector, RunOptions, SessionInputValue, SessionOutputs,
+};
 use ort::value::{TensorElementType, ValueType};
 
 use crate::bundle::ModelFile;
 use crate::cancel::Cancel;
-use crate::device::{Device, Devices};
-use crate::error::{Error, Result, one_line};
+use crate::device::{Device, Devices, Engines, Registration};
+use crate::error::{Error, Result, internal, one_line};
 use crate::library::{Pool, Runtime};
 use crate::pipeline::Options;
 use crate::recording;
+use binding::{Bound, Memory};
+
+pub use placement::{PlacedNode, Placement};
 
 /// Name, element type and shape of a graph's input or output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,9 +53,43 @@ pub struct Session {
     inner: ort::session::Session,
     path: PathBuf,
     device: Device,
+    refused: Option<String>,
+    engines: Option<Engines>,
+    /// Where tensors are copied to a GPU and back.
+    bound: Option<Bound>,
     cancel: Cancel,
     inputs: Vec<TensorInfo>,
     outputs: Vec<TensorInfo>,
+}
+
+/// How a graph is loaded, beyond its device.
+#[derive(Debug, Clone, Default)]
+struct Load {
+    cancel: Cancel,
+    /// Threads of its own; those of the runtime when not given.
+    threads: Option<usize>,
+    /// Whether ONNX Runtime keeps what each node runs on.
+    placement: bool,
+    /// Whether only inputs and outputs are asked for.
+    outline: bool,
+}
+
+/// Some of the outputs of a graph.
+pub(crate) struct Selected {
+    options: RunOptions<HasSelectedOutputs>,
+    names: Vec<String>,
+}
+
+impl Selected {
+    /// The outputs of these names.
+    pub(crate) fn new(names: Vec<String>) -> Result<Self> {
+        let selector = OutputSelector::no_default();
+        let selector = names
+            .iter()
+            .fold(selector, |selector, name| selector.with(name.as_str()));
+        let options = RunOptions::new().map_err(internal)?.with_outputs(selector);
+        Ok(Self { options, names })
+    }
 }
 
 impl Session {
@@ -54,7 +99,11 @@ impl Session {
     /// [`Error::Library`] without ONNX Runtime, [`Error::Device`] when none of the devices can be
     /// had, [`Error::ModelFile`] or [`Error::Model`] when the file is missing or not a graph.
     pub fn load(file: &ModelFile, options: &Options) -> Result<Self> {
-        Self::load_with(file, &options.devices, options.cancel.clone(), None)
+        let how = Load {
+            cancel: options.cancel.clone(),
+            ..Load::default()
+        };
+        Self::load_with(file, &options.devices, &how)
     }
 
     /// Loads a graph that is so small that sharing its work between threads costs more than it
@@ -64,28 +113,38 @@ impl Session {
     /// Those of [`load`](Self::load).
     #[cfg(feature = "speech")]
     pub(crate) fn load_small(file: &ModelFile, options: &Options) -> Result<Self> {
-        let devices = Devices::from(Device::Cpu);
-        Self::load_with(file, &devices, options.cancel.clone(), Some(1))
+        let how = Load {
+            cancel: options.cancel.clone(),
+            threads: Some(1),
+            ..Load::default()
+        };
+        Self::load_with(file, &Devices::default(), &how)
     }
 
-    /// Loads a graph with so many threads of its own, or those of the runtime.
-    fn load_with(
-        file: &ModelFile,
-        devices: &Devices,
-        cancel: Cancel,
-        threads: Option<usize>,
-    ) -> Result<Self> {
+    /// Loads a graph to see what its nodes run on.
+    fn load_recorded(file: &ModelFile, options: &Options) -> Result<Self> {
+        let how = Load {
+            placement: true,
+            ..Load::default()
+        };
+        Self::load_with(file, &options.devices, &how)
+    }
+
+    fn load_with(file: &ModelFile, devices: &Devices, how: &Load) -> Result<Self> {
         let runtime = Runtime::get()?;
         file.size_bytes()?;
-        let mut refused = None;
+        let mut refused: Option<Error> = None;
         for device in devices.iter() {
             let load = || {
                 device.check()?;
-                Self::load_on(runtime, file, device, threads, &cancel)
+                Self::load_on(runtime, file, device, how)
             };
             // Threads of a pool are made where the graph is loaded.
             match runtime.confined(load)? {
-                Ok(session) => return Ok(session),
+                Ok(mut session) => {
+                    session.refused = refused.map(|e| e.to_string());
+                    return Ok(session);
+                }
                 Err(e @ (Error::Device(_) | Error::Library(_))) => refused = refused.or(Some(e)),
                 Err(e) => return Err(e),
             }
@@ -93,25 +152,42 @@ impl Session {
         Err(refused.unwrap_or_else(|| Error::Device("no device was named".into())))
     }
 
-    fn load_on(
-        runtime: &Runtime,
-        file: &ModelFile,
-        device: Device,
-        threads: Option<usize>,
-        cancel: &Cancel,
-    ) -> Result<Self> {
+    /// The inputs of a graph, which is loaded for nothing else.
+    pub(crate) fn outline(runtime: &Runtime, file: &ModelFile) -> Result<Vec<TensorInfo>> {
+        let how = Load {
+            threads: Some(1),
+            outline: true,
+            ..Load::default()
+        };
+        let session = Self::load_on(runtime, file, &Device::cpu(), &how)?;
+        Ok(session.inputs)
+    }
+
+    fn load_on(runtime: &Runtime, file: &ModelFile, device: &Device, how: &Load) -> Result<Self> {
         let path = file.path();
-        let mut builder = builder(runtime, device, file, threads)
-            .map_err(|e| Error::Device(format!("device {device}: {}", one_line(&e.to_string()))))?;
+        let refused = |e: ort::Error| {
+            let what = one_line(&e.to_string());
+            Error::Device(format!("device {device}: {what}"))
+        };
+        let inputs = || Self::outline(runtime, file);
+        let registration = Registration::new(runtime, device, file, inputs)?;
+        let mut builder = builder(runtime, &registration, file, how).map_err(refused)?;
         let inner = match file.in_memory() {
             Some(bytes) => builder.commit_from_memory(bytes),
             None => builder.commit_from_file(path),
         };
         let inner = inner.map_err(|e| {
             let what = one_line(&e.to_string());
-            runtime.out_of_memory(&what).unwrap_or_else(|| {
-                Error::model(path, format!("not a graph ONNX Runtime can load: {what}"))
-            })
+            if let Some(full) = runtime.out_of_memory(&what) {
+                return full;
+            }
+            if device.is_cpu() || of_graph(e.code()) {
+                return Error::model(path, format!("not a graph ONNX Runtime can load: {what}"));
+            }
+            let path = path.display();
+            Error::Device(format!(
+                "device {device}: {path} cannot be loaded on it: {what}"
+            ))
         })?;
         runtime.check_memory(&inner)?;
         let inputs = inner
@@ -124,11 +200,16 @@ impl Session {
             .iter()
             .map(|o| tensor_info(o.name(), o.dtype()))
             .collect();
+        let memory = Memory::of(device);
+        let bound = memory.map(|memory| Bound::new(&inner, memory));
         Ok(Self {
+            bound: bound.transpose().map_err(refused)?,
             inner,
             path: path.to_path_buf(),
-            device,
-            cancel: cancel.clone(),
+            device: device.clone(),
+            refused: None,
+            engines: registration.engines().cloned(),
+            cancel: how.cancel.clone(),
             inputs,
             outputs,
         })
@@ -140,8 +221,26 @@ impl Session {
     }
 
     /// Where it runs.
-    pub fn device(&self) -> Device {
-        self.device
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Why it does not run on the device that was listed first, where it does not.
+    pub fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
+    }
+
+    /// Where TensorRT keeps its engines of the graph, where it runs on it and keeps them.
+    pub fn engines(&self) -> Option<&Engines> {
+        self.engines.as_ref()
+    }
+
+    /// Leaves an output on the device: its values are only given to runs of this or another session. Nothing changes on
+    /// the CPU.
+    pub(crate) fn keep_on_device(&mut self, output: &str) {
+        if let Some(bound) = &mut self.bound {
+            bound.keep(output);
+        }
     }
 
     /// Inputs in graph order.
@@ -189,7 +288,14 @@ impl Session {
         let (path, cancel) = (&self.path, &self.cancel);
         recording::note(path, &inputs)?;
         cancel.check()?;
-        let outputs = self.inner.run_with_options(inputs, cancel.options()?);
+        let options = cancel.options()?;
+        let outputs = match &mut self.bound {
+            Some(bound) => {
+                let all = self.outputs.iter().map(|o| o.name.as_str());
+                bound.run(&mut self.inner, &inputs, all, options)
+            }
+            None => self.inner.run_with_options(inputs, options),
+        };
         outputs.map_err(|e| run_error(path, &e, cancel))
     }
 
@@ -197,15 +303,27 @@ impl Session {
     pub(crate) fn run_selected<'s>(
         &'s mut self,
         inputs: Vec<(&str, SessionInputValue<'_>)>,
-        selected: &'s RunOptions<HasSelectedOutputs>,
+        selected: &'s Selected,
     ) -> Result<SessionOutputs<'s>> {
         let (path, cancel) = (&self.path, &self.cancel);
         recording::note(path, &inputs)?;
         // One step of a decoder is short: it is not stopped halfway.
         cancel.check()?;
-        let outputs = self.inner.run_with_options(inputs, selected);
+        let outputs = match &mut self.bound {
+            Some(bound) => {
+                let names = selected.names.iter().map(String::as_str);
+                bound.run(&mut self.inner, &inputs, names, cancel.options()?)
+            }
+            None => self.inner.run_with_options(inputs, &selected.options),
+        };
         outputs.map_err(|e| run_error(path, &e, cancel))
     }
+}
+
+/// Whether a graph that could not be loaded is to blame itself, whatever it should run on.
+fn of_graph(code: ErrorCode) -> bool {
+    use ErrorCode::{InvalidGraph, InvalidProtobuf, NoModel, NoSuchFile};
+    matches!(code, NoSuchFile | NoModel | InvalidProtobuf | InvalidGraph)
 }
 
 fn run_error(path: &Path, error: &ort::Error, cancel: &Cancel) -> Error {
@@ -227,12 +345,17 @@ fn run_error(path: &Path, error: &ort::Error, cancel: &Cancel) -> Error {
 /// The whole builder chain stays in one function: its error type cannot cross threads.
 fn builder(
     runtime: &Runtime,
-    device: Device,
+    registration: &Registration,
     file: &ModelFile,
-    threads: Option<usize>,
+    how: &Load,
 ) -> ort::Result<SessionBuilder> {
+    let threads = how.threads;
+    let level = match how.outline {
+        true => GraphOptimizationLevel::Disable,
+        false => GraphOptimizationLevel::All,
+    };
     let mut builder = ort::session::Session::builder(&runtime.environment)?
-        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_optimization_level(level)?
         .with_intra_op_spinning(runtime.pool == Pool::PerGraph)?
         .with_inter_op_spinning(false)?
         // A pattern is kept per shape, and shapes vary with every text and recording.
@@ -260,10 +383,10 @@ fn builder(
     if crate::cpu::int8_saturates() {
         builder = builder.with_precise_qmm()?;
     }
-    if let Some(provider) = device.provider() {
-        builder = builder.with_execution_providers([provider])?;
+    if how.placement {
+        builder = builder.with_config_entry("session.record_ep_graph_assignment_info", "1")?;
     }
-    Ok(builder)
+    registration.apply(runtime, builder)
 }
 
 fn tensor_info(name: &str, value: &ValueType) -> TensorInfo {

@@ -82,3 +82,56 @@ pub fn mismatches(target: &Target) -> Vec<String> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(triple: &str, from: &str, to: &str) -> Target {
+        let text = r#"
+name = "b"
+board = "Board"
+triple = "TRIPLE"
+glibc = "2.17"
+threads = 1
+memory_cap_mib = 1
+providers = ["cpu"]
+quantization = ["fp32"]
+"#;
+        let text = text.replace("TRIPLE", triple).replace(from, to);
+        Target::from_toml(&text).unwrap()
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn what_this_machine_lacks_is_told() {
+        let here = match std::env::consts::ARCH {
+            "arm" => "armv7-unknown-linux-gnueabihf".to_string(),
+            arch => format!("{arch}-unknown-linux-gnu"),
+        };
+        let there = if here.starts_with("aarch64") {
+            "x86_64"
+        } else {
+            "aarch64"
+        };
+        let there = format!("{there}-unknown-linux-gnu");
+        assert_eq!(mismatches(&target(&here, "", "")), [""; 0]);
+        for (from, to, says) in [
+            ("2.17", "9.9", "glibc 9.9 or newer, this system 2."),
+            ("threads = 1", "threads = 9999", "9999 cores or more"),
+            (
+                "cap_mib = 1",
+                "cap_mib = 999999999",
+                "the cap for b is 999999999 MiB",
+            ),
+            ("threads = 1", "threads = 1\ncores = [7777]", "7778 cores"),
+        ] {
+            let found = mismatches(&target(&here, from, to));
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].contains(says), "{found:?}");
+        }
+        let found = mismatches(&target(&there, "2.17", "9.9"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("this program of"), "{found:?}");
+    }
+}

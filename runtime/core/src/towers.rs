@@ -6,6 +6,7 @@ use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Pipeline, Timing};
 use crate::registry::{Answer, AnyPipeline, Sample};
+use crate::session::Session;
 use crate::{text, vision};
 
 /// Both towers, each with a session of its own: the graphs `text` and `vision`.
@@ -49,6 +50,10 @@ impl AnyPipeline for Towers {
             found.map(Answer::Embed).ok_or_else(missing)
         };
         samples.iter().map(answer).collect()
+    }
+
+    fn sessions(&self) -> Vec<&Session> {
+        vec![self.text.session(), self.vision.session()]
     }
 
     fn timing(&self) -> Timing {

@@ -62,7 +62,9 @@ pub fn beside(library: &Path, target: &Target) -> anyhow::Result<Vec<PathBuf>> {
     let library = library.canonicalize()?;
     let folder = library.parent().unwrap_or(Path::new(""));
     let mut wanted = vec!["LICENSE", "ThirdPartyNotices.txt"];
-    let gpu = text::devices(target).into_iter().any(|d| d != Device::Cpu);
+    let gpu = text::devices(target)
+        .into_iter()
+        .any(|d| d != Device::cpu());
     if gpu {
         wanted.extend([
             "libonnxruntime_providers_shared.so",

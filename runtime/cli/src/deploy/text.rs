@@ -90,7 +90,9 @@ fn values(facts: &Facts<'_>) -> BTreeMap<&'static str, String> {
         .as_ref()
         .map(|from| from.license.as_str());
     let license = license.filter(|license| !license.is_empty());
-    let gpu = devices(target).iter().any(|device| *device != Device::Cpu);
+    let gpu = devices(target)
+        .iter()
+        .any(|device| *device != Device::cpu());
     let cores = cores(&target.cores);
     let unit = service.unit(name);
     let set = |line: &str, wanted: bool| match wanted {
@@ -141,7 +143,7 @@ pub fn devices(target: &Target) -> Vec<Device> {
     let known = target.providers.iter().filter_map(|name| name.parse().ok());
     let known: Vec<Device> = known.collect();
     match known.is_empty() {
-        true => vec![Device::Cpu],
+        true => vec![Device::cpu()],
         false => known,
     }
 }

@@ -36,7 +36,7 @@ pub fn look(found: &mut Findings) -> bool {
                     problem: Some(problem),
                 },
             );
-            found.fact("providers", Vec::<(&str, bool)>::new());
+            found.fact("providers", Vec::<device::Survey>::new());
             return false;
         }
     };
@@ -58,13 +58,18 @@ pub fn look(found: &mut Findings) -> bool {
             problem: None,
         },
     );
-    let providers = device::providers();
-    let names = |wanted: bool| {
-        let names = providers.iter().filter(|(_, has)| *has == wanted);
-        names.map(|(name, _)| *name).collect::<Vec<_>>().join(" ")
-    };
-    found.ok("providers", names(true));
-    found.ok("  not in library", names(false));
+    let providers = device::survey().unwrap_or_default();
+    let usable = providers.iter().filter(|provider| provider.usable);
+    let usable: Vec<_> = usable.map(|provider| provider.title).collect();
+    found.ok("providers", usable.join(" "));
+    for provider in &providers {
+        if let Some(reason) = &provider.reason {
+            found.ok(&format!("  not {}", provider.title), reason.as_str());
+            if let Some(install) = provider.install {
+                found.advise(install);
+            }
+        }
+    }
     found.fact("providers", &providers);
     true
 }

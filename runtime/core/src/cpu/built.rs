@@ -10,31 +10,41 @@ struct Feature {
     name: &'static str,
     built: bool,
     word: usize,
-    bit: u32,
+    mask: u32,
 }
 
 /// Rows of `name word bit`.
 macro_rules! features {
     ($($name:tt $word:ident $bit:literal,)*) => {
-        [$(Feature { name: $name, built: cfg!(target_feature = $name), word: $word, bit: $bit }),*]
+        [$(Feature {
+            name: $name,
+            built: cfg!(target_feature = $name),
+            word: $word,
+            mask: 1 << $bit,
+        }),*]
     };
 }
 
-/// Features that were compiled in and that this processor lacks. Runs before anything else does, so
-/// it calculates with integers alone and takes no memory when nothing is missing.
-pub(super) fn missing() -> Vec<&'static str> {
-    let Some(words) = words() else {
-        return Vec::new();
-    };
-    let lacks = |f: &&Feature| f.built && words[f.word] >> f.bit & 1 == 0;
-    FEATURES.iter().filter(lacks).map(|f| f.name).collect()
+/// The first feature that was compiled in and that this processor lacks.
+///
+/// Itself compiled with that feature, it does only what compilers use none for: masks of integers, and
+/// a result that fits into registers. A shift by a variable is an instruction of BMI2, and a struct that
+/// moves is one of AVX.
+pub(super) fn missing() -> Option<&'static str> {
+    let words = words()?;
+    for feature in &FEATURES {
+        if feature.built && words[feature.word] & feature.mask == 0 {
+            return Some(feature.name);
+        }
+    }
+    None
 }
 
 /// Each feature and whether the processor has it, where the standard library does not tell.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(super) fn features() -> Vec<(&'static str, bool)> {
     let words = words().unwrap_or_default();
-    let has = |f: &Feature| (f.name, words[f.word] >> f.bit & 1 == 1);
+    let has = |f: &Feature| (f.name, words[f.word] & f.mask != 0);
     FEATURES.iter().map(has).collect()
 }
 
@@ -154,9 +164,13 @@ mod arm {
     #[cfg(not(any(target_arch = "aarch64", target_arch = "arm")))]
     pub(super) const FEATURES: [Feature; 0] = [];
 
-    pub(super) fn words() -> Option<[usize; 2]> {
+    pub(super) fn words() -> Option<[u32; 2]> {
         #[cfg(target_os = "linux")]
-        return Some(rustix::param::linux_hwcap().into());
+        {
+            let (first, second) = rustix::param::linux_hwcap();
+            // The bits of this table are the lower ones.
+            Some([first as u32, second as u32])
+        }
         #[cfg(not(target_os = "linux"))]
         None
     }
@@ -170,11 +184,11 @@ mod tests {
     /// finds is found.
     #[test]
     fn the_processor_has_what_it_says() {
-        assert!(missing().is_empty());
+        assert_eq!(missing(), None);
         let words = words().unwrap();
         for (name, has) in crate::cpu::features() {
             let found = FEATURES.iter().find(|f| f.name == name).unwrap();
-            assert_eq!(words[found.word] >> found.bit & 1 == 1, has, "{name}");
+            assert_eq!(words[found.word] & found.mask != 0, has, "{name}");
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The key/value cache of a decoder, by the names of its graph.
 
-use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, SessionOutputs};
+use ort::session::SessionOutputs;
 use ort::value::{DynValue, Tensor};
 
 use crate::error::{Error, Result, internal};
-use crate::session::Session;
+use crate::session::{Selected, Session};
 
 /// Which tensors make the cache, and the sizes they share.
 pub(super) struct Cache {
@@ -13,7 +13,7 @@ pub(super) struct Cache {
     heads: [usize; 2],
     /// Asks for logits and the decoder's half: the other half comes back empty from the second
     /// step on.
-    later: RunOptions<HasSelectedOutputs>,
+    later: Selected,
 }
 
 /// One tensor of it.
@@ -62,23 +62,26 @@ impl Cache {
         let heads = sizes.ok_or_else(|| {
             bad("has no `past_key_values.*` inputs; use the merged decoder".into())
         })?;
-        let mut selected = OutputSelector::no_default().with("logits");
+        let mut selected = vec!["logits".to_string()];
         if decoder
             .outputs()
             .iter()
             .any(|o| o.name == "cross_attentions")
         {
-            selected = selected.with("cross_attentions");
+            selected.push("cross_attentions".into());
         }
-        for entry in entries.iter().filter(|c| !c.of_encoder) {
-            selected = selected.with(&entry.present);
-        }
-        let later = RunOptions::new().map_err(internal)?.with_outputs(selected);
+        let own = entries.iter().filter(|c| !c.of_encoder);
+        selected.extend(own.map(|entry| entry.present.clone()));
         Ok(Self {
             entries,
             heads,
-            later,
+            later: Selected::new(selected)?,
         })
+    }
+
+    /// The outputs that only go into the next step.
+    pub(super) fn present(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.present.as_str())
     }
 
     /// A past of length 0 for so many rows.
@@ -116,7 +119,7 @@ impl<'c> Past<'c> {
     }
 
     /// Which outputs to ask for; all of them at the first step.
-    pub(super) fn wanted(&self) -> Option<&'c RunOptions<HasSelectedOutputs>> {
+    pub(super) fn wanted(&self) -> Option<&'c Selected> {
         (!self.first).then_some(&self.cache.later)
     }
 

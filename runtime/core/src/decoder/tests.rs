@@ -115,10 +115,15 @@ fn cache_mask_and_positions_grow_with_the_text() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sum.onnx");
     graph().save(&path).unwrap();
-    let session = Session::load(&path.as_path().into(), &Options::default()).unwrap();
-    let mut decoder = Decoder::new(session).unwrap();
-    assert_eq!(decoder.vocabulary(), Some(VOCABULARY));
-    for case in cases {
+    let load = || Session::load(&path.as_path().into(), &Options::default()).unwrap();
+    let mut plain = Decoder::new(load()).unwrap();
+    assert_eq!(plain.vocabulary(), Some(VOCABULARY));
+    // The way of GPUs, in the CPU's memory.
+    let mut bound = load();
+    bound.bind_on_cpu();
+    let mut bound = Decoder::new(bound).unwrap();
+    for (decoder, case) in cases.iter().flat_map(|case| [(false, case), (true, case)]) {
+        let decoder = if decoder { &mut bound } else { &mut plain };
         let prompt = Prompt {
             ids: case.ids,
             mask: case.mask,

@@ -208,6 +208,10 @@ impl Front {
 }
 
 impl Model for Ctc {
+    fn sessions(&self) -> Vec<&Session> {
+        vec![&self.graph]
+    }
+
     fn write_down(&mut self, pieces: &[&[f32]], timing: &mut Timing) -> Result<Vec<Heard>> {
         let piece = |samples: &&[f32]| self.heard(samples, timing);
         pieces.iter().map(piece).collect()

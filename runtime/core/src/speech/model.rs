@@ -6,6 +6,7 @@ use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::library::Runtime;
 use crate::pipeline::{Options, Timing};
+use crate::session::Session;
 use crate::speech::ctc::Ctc;
 use crate::speech::moonshine::Moonshine;
 use crate::speech::tokens::Tokens;
@@ -29,6 +30,9 @@ pub(super) trait Model: Send {
         let heard = self.write_down(&[piece], timing)?.pop();
         Ok(heard.unwrap_or_default())
     }
+
+    /// Its graphs, what hears first.
+    fn sessions(&self) -> Vec<&Session>;
 
     /// Forgets what it learnt from earlier pieces: another recording begins.
     fn start(&mut self) {}

@@ -9,6 +9,7 @@ use crate::bundle::Bundle;
 use crate::decoder::Rules;
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Timing};
+use crate::session::Session;
 use crate::speech::model::{Heard, Later, Model, unknown};
 use crate::speech::seq2seq::Seq2Seq;
 use crate::speech::tokens::Tokens;
@@ -122,6 +123,10 @@ fn follows(options: &SpeechOptions) -> Result<()> {
 }
 
 impl Model for Moonshine {
+    fn sessions(&self) -> Vec<&Session> {
+        vec![self.graphs.encoder(), self.graphs.decoder().session()]
+    }
+
     fn write_down(&mut self, pieces: &[&[f32]], timing: &mut Timing) -> Result<Vec<Heard>> {
         let piece = |samples: &&[f32]| {
             let ids = self.ids(samples, timing)?;

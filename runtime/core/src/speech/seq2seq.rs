@@ -50,8 +50,9 @@ impl Seq2Seq {
             (encoder.join(), decoder)
         });
         let panicked = |_| Error::Internal("loading the encoder panicked".into());
-        let (encoder, decoder) = (encoder.map_err(panicked)??, Decoder::new(decoder?)?);
+        let (mut encoder, decoder) = (encoder.map_err(panicked)??, Decoder::new(decoder?)?);
         encoder.require(family, &[input], &["last_hidden_state"])?;
+        encoder.keep_on_device("last_hidden_state");
         let inputs = ["input_ids", "encoder_hidden_states"];
         decoder.session().require(family, &inputs, &["logits"])?;
         Ok(Self {

@@ -1,3 +1,4 @@
+use std::io::Cursor;
 use std::path::Path;
 use std::time::Instant;
 
@@ -8,6 +9,7 @@ use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Timing};
 use crate::registry::{Answer, AnyPipeline, Sample};
+use crate::session::Session;
 use crate::speech::model::{self, Model};
 use crate::speech::sound::Sound;
 use crate::speech::split::Splitter;
@@ -328,6 +330,11 @@ impl AnyPipeline for Transcribe {
             let transcript = match *sample {
                 Sample::Sound(samples, rate) => Self::run(self, samples, rate)?,
                 Sample::SoundFile(path) => self.run_file(path)?,
+                Sample::SoundBytes(bytes) => {
+                    let reader = Cursor::new(bytes.to_vec());
+                    let sound = Sound::from_reader("sound in memory", reader, None)?;
+                    self.run_sound(sound, &mut |_| {})?
+                }
                 _ => {
                     let what = format!("`transcribe` does not take {}", sample.noun());
                     return Err(Error::Input(what));
@@ -338,6 +345,10 @@ impl AnyPipeline for Transcribe {
         }
         self.timing = total;
         Ok(answers)
+    }
+
+    fn sessions(&self) -> Vec<&Session> {
+        self.model.sessions()
     }
 
     fn timing(&self) -> Timing {

@@ -378,6 +378,10 @@ impl Model for Whisper {
         Ok(heard)
     }
 
+    fn sessions(&self) -> Vec<&Session> {
+        vec![self.graphs.encoder(), self.graphs.decoder().session()]
+    }
+
     fn write_down(&mut self, pieces: &[&[f32]], timing: &mut Timing) -> Result<Vec<Heard>> {
         if self.timestamps == Timestamps::Segments {
             let piece = |piece: &&[f32]| {

@@ -235,6 +235,10 @@ impl AnyPipeline for Generate {
         Ok(answers)
     }
 
+    fn sessions(&self) -> Vec<&Session> {
+        vec![self.decoder.session()]
+    }
+
     fn timing(&self) -> Timing {
         self.timing
     }
