@@ -404,7 +404,7 @@ mod tests {
     #[test]
     fn a_buffer_is_filled_whole_or_not_at_all() {
         let (mut chars, mut needed) = ([1; 4], 0);
-        let buffer = |capacity| Buffer {
+        let mut buffer = |capacity| Buffer {
             values: (&raw mut chars).cast::<c_char>(),
             capacity,
             needed: &raw mut needed,

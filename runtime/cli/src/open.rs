@@ -5,7 +5,7 @@ use std::path::Path;
 use bevel::{AnyPipeline, Bundle, Options, Pool, Runtime, RuntimeOptions};
 use bevel_manifest::ErrorKind;
 
-use crate::args::{LimitArgs, ModelArgs, Times};
+use crate::args::{LimitArgs, ModelArgs};
 use crate::failure::fail;
 
 /// The bundle that an argument names: a directory, a plain model with its recipe, or a catalogue
