@@ -403,7 +403,7 @@ mod tests {
 
     #[test]
     fn a_buffer_is_filled_whole_or_not_at_all() {
-        let (mut chars, mut needed) = ([1; 4], 0);
+        let (mut chars, mut needed) = ([1_u8; 4], 0);
         let mut buffer = |capacity| Buffer {
             values: (&raw mut chars).cast::<c_char>(),
             capacity,
@@ -416,6 +416,6 @@ mod tests {
             bevel_status::BEVEL_BUFFER_TOO_SMALL
         );
         fits.unwrap();
-        assert_eq!((chars.map(|c| c as u8), needed), (*b"abc\0", 4));
+        assert_eq!((chars, needed), (*b"abc\0", 4));
     }
 }
