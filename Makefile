@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup gpu-setup tools models demo test test-gpu lint fmt doc bench fuzz check clean
+.PHONY: help setup gpu-setup tools models demo test test-gpu header install lint fmt doc bench cross test-cross fuzz check clean
 
 CARGO := cargo
 DATA := ../shared/data
@@ -28,9 +28,10 @@ tools: ## Name what is missing, with the command that installs it
 		|| { echo "missing: pip; install it: apt-get install python3-pip" >&2; missing=1; }; \
 	exit $$missing
 
-setup: tools ## Fetch ONNX Runtime, ALSA's headers and the Rust dependencies
+setup: tools ## Fetch ONNX Runtime, ALSA's headers, tools for C and the Rust dependencies
 	@scripts/onnxruntime.sh
 	@scripts/alsa.sh >target/cargo-flags
+	@scripts/c-tools.sh
 	@$(CARGO) fetch --locked --quiet || $(CARGO) fetch --locked --offline
 
 gpu-setup: ## Fetch ONNX Runtime for NVIDIA GPUs, and CUDA's libraries (1.2 GB)
@@ -74,6 +75,15 @@ test-gpu: setup ## Compare answers and speed of CUDA and TensorRT with the CPU
 	@status=0; $(CARGO) test --release --locked -p bevel-tests --test gpu -- --nocapture --test-threads 1 || status=$$?; \
 	if [ -f target/skipped.txt ]; then sort target/skipped.txt; fi; exit $$status
 
+header: ## Write the C header from the source of the C interface
+	@BEVEL_WRITE_HEADER=1 $(CARGO) test --locked -p bevel-tests --test capi_header --quiet
+
+PREFIX := /usr/local
+DESTDIR :=
+install: ## Install libbevel, its headers and bevel.pc under DESTDIR and PREFIX
+	@$(CARGO) build --release --locked -p bevel-capi
+	@scripts/install-capi.sh target/release "$(PREFIX)" "$(DESTDIR)"
+
 lint: setup ## Check format, lints and documentation
 	@$(CARGO) fmt --all --check
 	@$(CARGO) fmt --manifest-path $(FUZZ)/Cargo.toml --check
@@ -93,6 +103,17 @@ doc: setup ## Build the documentation
 
 bench: $(RELEASE) ## Measure the stages of each model
 	@scripts/bench.sh $(RELEASE) $(DATA) $(BUNDLES)
+
+cross: ## Build for a board, such as T=rpi4, into target/cross
+	@scripts/cross.sh $(T)
+
+# QEMU takes about a minute a model.
+test-cross: $(DEV) ## Build for ARM and compare its answers, emulated, with those of this machine
+	@command -v cargo-nextest >/dev/null || $(CARGO) install --locked cargo-nextest
+	@scripts/qemu.sh
+	@scripts/cross.sh generic-aarch64
+	@scripts/cross.sh generic-armv7
+	@$(CARGO) nextest run --locked -p bevel-tests --test cross --run-ignored all --success-output final
 
 # Nightly alone has the instrumentation; a run that finds something stops with the input's path.
 SECONDS := 300

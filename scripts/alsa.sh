@@ -1,28 +1,19 @@
 #!/usr/bin/env bash
 # Sees that the microphone can be built: on Linux it needs the header files of ALSA and pkg-config.
-# Installs them where apt-get is at hand and may do so, else names the command. Prints the flags for
+# Installs them where that can be done, else names the command. Prints the flags for
 # cargo: none, or those that leave the microphone out, which it says aloud
 # (an error under BEVEL_REQUIRE=models).
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 found() { [ "$(uname -s)" != Linux ] || { command -v pkg-config && pkg-config --exists alsa; } >/dev/null 2>&1; }
 found && exit 0
 
-command=(apt-get install -y --no-install-recommends libasound2-dev pkg-config)
-if command -v apt-get >/dev/null; then
-    root=()
-    [ "$(id -u)" = 0 ] || root=(sudo -n)
-    if [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; then
-        echo "installing libasound2-dev and pkg-config, which the microphone needs" >&2
-        export DEBIAN_FRONTEND=noninteractive
-        "${root[@]}" "${command[@]}" >/dev/null 2>&1 ||
-            { "${root[@]}" apt-get update >/dev/null 2>&1 && "${root[@]}" "${command[@]}" >/dev/null 2>&1; } ||
-            echo "apt-get has failed" >&2
-    fi
-fi
+packages=(libasound2-dev pkg-config)
+"$(dirname "$0")/apt.sh" "the microphone needs" "${packages[@]}" || true
 found && exit 0
 
-echo "missing: the header files of ALSA; install them: sudo ${command[*]}" >&2
+echo "missing: the header files of ALSA; install them: sudo apt-get install ${packages[*]}" >&2
 if [ "${BEVEL_REQUIRE:-}" = models ]; then
     echo "BEVEL_REQUIRE=models is set: nothing may be left out" >&2
     exit 1

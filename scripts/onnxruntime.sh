@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Puts ONNX Runtime for this machine under target/onnxruntime/ARCH, from its PyPI wheel, once.
+# Puts ONNX Runtime under target/onnxruntime/ARCH, from its PyPI wheel, once: for this machine, or for
+# the processor that is named (x86_64, aarch64).
 # 1.28.0, because official builds from 1.29.0 on carry telemetry that is on by default.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 version=1.28.0
-case "$(uname -m)" in
+case "${1:-$(uname -m)}" in
 x86_64)
     arch=x86_64
     hash=0a83bdb70d143cede762b677789bf2a7acca54b3fb82565601d5c30695aa933c
@@ -15,7 +16,7 @@ aarch64 | arm64)
     hash=4e81a23df16e7acb9d51b06d30cc098e49315ef9180f97bc2221d167b4b04d9c
     ;;
 *)
-    echo "no ONNX Runtime wheel for $(uname -m); build it and set ORT_DYLIB_PATH" >&2
+    echo "no ONNX Runtime wheel for ${1:-$(uname -m)}; build it and set ORT_DYLIB_PATH" >&2
     exit 4
     ;;
 esac
@@ -39,6 +40,7 @@ if [ ! -f "$folder/$library" ]; then
     ln -sfn "$library" "$partial/libonnxruntime.so"
     mv "$partial" "$folder"
 fi
+[ -z "${1:-}" ] || exit 0
 ln -sfn "$arch" target/onnxruntime/host
 # Programs in target/PROFILE look into ../lib.
 ln -sfn onnxruntime/host target/lib

@@ -37,6 +37,12 @@ pub fn bundle(name: &str) -> Option<PathBuf> {
     existing(root().join("target/bundles").join(format!("{name}.bevel")))
 }
 
+/// A program on the `PATH`.
+pub fn existing_tool(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).find_map(|folder| existing(folder.join(name)))
+}
+
 fn existing(path: PathBuf) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
@@ -62,10 +68,10 @@ pub fn missing(what: &str) {
     let required = std::env::var_os("BEVEL_REQUIRE").is_some_and(|v| v == "models");
     assert!(
         !required,
-        "{what} is missing and BEVEL_REQUIRE=models is set; run `make models`"
+        "{what} is missing and BEVEL_REQUIRE=models is set; run `make setup models`"
     );
     skipped(&format!(
-        "{what} is missing; run `make models`, or put ../shared beside the checkout"
+        "{what} is missing; run `make setup models`, or put ../shared beside the checkout"
     ));
 }
 
@@ -168,19 +174,38 @@ pub enum Tolerance {
     Exact,
     /// f32 on a CPU: `1e-4 + 1e-4 · |reference|`.
     Close,
+    /// Another device, or int8 on another processor: a cosine of 0.999. That the first of the labels is
+    /// the same is for the caller to see.
+    Device,
+}
+
+/// The cosine of the angle between two lists of numbers; 1 for two without numbers.
+pub fn cosine(a: &[f64], b: &[f64]) -> f64 {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let lengths = (dot(a, a) * dot(b, b)).sqrt();
+    if lengths == 0.0 {
+        1.0
+    } else {
+        dot(a, b) / lengths
+    }
 }
 
 impl Tolerance {
     /// Fails when the values are further apart.
     pub fn check(self, name: &str, found: &[f64], reference: &[f64]) {
         assert_eq!(found.len(), reference.len(), "{name}: number of values");
+        let share = match self {
+            Self::Exact => 0.0,
+            Self::Close => 1e-4,
+            Self::Device => {
+                let cosine = cosine(found, reference);
+                assert!(cosine >= 0.999, "{name}: cosine {cosine}");
+                return;
+            }
+        };
         for (i, (a, b)) in found.iter().zip(reference).enumerate() {
-            let allowed = match self {
-                Self::Exact => 0.0,
-                Self::Close => 1e-4 + 1e-4 * b.abs(),
-            };
             assert!(
-                (a - b).abs() <= allowed,
+                (a - b).abs() <= share + share * b.abs(),
                 "{name}[{i}]: {a}, reference {b}, {self:?}"
             );
         }

@@ -79,7 +79,7 @@ fn a_gate_of_something_else_is_told() {
     for (more, says) in [
         (&["--gate", "wer=0.01"][..], "measured here: cosine"),
         (&["--gate", "speed=1"], "no metric `speed`"),
-        (&["--target", "toaster"], "raspberry-pi-5"),
+        (&["--target", "toaster"], "rpi5"),
         (&["--calibrate", "/nowhere"], "/nowhere"),
         (&["--eval", "/nowhere"], "/nowhere"),
     ] {
@@ -221,10 +221,8 @@ fn a_target_decides_what_runs() {
     needs!(pulled("efficientnet-lite0"));
     let [calibration, ..] = needs!(vision());
     let folder = tempfile::tempdir().unwrap();
-    for (target, quantized, chosen) in [
-        ("raspberry-pi-5", "s8/s8", "int8-static"),
-        ("raspberry-pi-4", "s8/s8", "fp32"),
-    ] {
+    for (target, quantized, chosen) in [("rpi5", "s8/s8", "int8-static"), ("rpi4", "s8/s8", "fp32")]
+    {
         let out = folder.path().join(target);
         let more = ["--calibrate", arg(&calibration), "--target", target];
         let report = convert("efficientnet-lite0", &out, &more);

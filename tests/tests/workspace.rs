@@ -28,6 +28,7 @@ fn crates_depend_only_downwards() {
         ("bevel-manifest", &[][..]),
         ("bevel-prep", &["bevel-manifest"]),
         ("bevel", &["bevel-manifest", "bevel-prep"]),
+        ("bevel-capi", &["bevel", "bevel-manifest"]),
         (
             "bevel-cli",
             &[
@@ -83,6 +84,7 @@ fn what_ships_to_devices_has_no_network_and_no_converters() {
     let all = "runtime,text,vision,speech,listen";
     for (package, flags) in [
         ("bevel", &[][..]),
+        ("bevel-capi", &[]),
         ("bevel-cli", &["--no-default-features"]),
         ("bevel-cli", &["--no-default-features", "--features", all]),
     ] {

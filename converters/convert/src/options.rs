@@ -96,6 +96,12 @@ impl Scheme {
         all.filter(|(scheme, ..)| *scheme != Self::AsShipped)
     }
 
+    /// The scheme that can be asked for by this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let row = Self::wanted().find(|(_, known, _)| *known == name);
+        row.map(|(scheme, ..)| *scheme)
+    }
+
     fn row(self) -> &'static (Self, &'static str, &'static str) {
         // NAMES lists the variants in their order.
         &Self::NAMES[self as usize]
@@ -130,16 +136,15 @@ impl FromStr for Quantize {
         }
         let mut schemes: Vec<Scheme> = Vec::new();
         for name in text.split(',').map(str::trim) {
-            let row = Scheme::wanted().find(|(_, known, _)| *known == name);
-            let Some((scheme, ..)) = row else {
+            let Some(scheme) = Scheme::named(name) else {
                 let known: Vec<_> = Scheme::wanted().map(|(_, name, _)| *name).collect();
                 return Err(format!(
                     "no quantisation `{name}`; known: auto, none, {}",
                     known.join(", ")
                 ));
             };
-            if !schemes.contains(scheme) {
-                schemes.push(*scheme);
+            if !schemes.contains(&scheme) {
+                schemes.push(scheme);
             }
         }
         schemes.sort();
@@ -150,6 +155,15 @@ impl FromStr for Quantize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_profile_can_name_every_scheme() {
+        let mut names: Vec<_> = Scheme::wanted().map(|(_, name, _)| *name).collect();
+        let mut known = Target::VARIANTS.to_vec();
+        names.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(names, known);
+    }
 
     #[test]
     fn quantize_is_read_from_text() {

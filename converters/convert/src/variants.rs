@@ -95,16 +95,10 @@ impl Scheme {
         }
     }
 
-    /// The schemes that are fast on a board, the fastest first. Without products of bytes int8 kernels
-    /// widen to 16 bits and gain little.
+    /// The schemes in the order that suits a board.
     fn preferred(target: &Target) -> Vec<Self> {
-        let schemes = [
-            (target.multiplies_bytes(), Self::Int8Static),
-            (target.multiplies_bytes(), Self::Int8),
-            (target.calculates_halves(), Self::Fp16),
-            (true, Self::Fp32),
-        ];
-        schemes.into_iter().filter(|s| s.0).map(|s| s.1).collect()
+        let names = target.quantization.iter();
+        names.filter_map(|name| Self::named(name)).collect()
     }
 
     /// The schemes that are worth trying on these graphs.

@@ -43,6 +43,9 @@ pub enum Command {
     Warm(WarmArgs),
     /// Check a bundle's files, and with --io its answers against recorded tensors.
     Verify(VerifyArgs),
+    /// Put a model with all it needs on a board: a folder, an archive, a package, or over ssh.
+    #[cfg(feature = "convert")]
+    Deploy(DeployArgs),
     /// Tell what of this machine Bevel can use, and why not the rest.
     Doctor(DoctorArgs),
     /// List the models of the catalogue, or pull one.
@@ -204,7 +207,7 @@ pub struct ConvertArgs {
     /// Recorded tensors that the converted model has to reproduce, as for `verify`.
     #[arg(long, value_name = "FILE.safetensors")]
     pub verify: Option<PathBuf>,
-    /// The board it is for, such as raspberry-pi-5, or a profile FILE.toml; this machine when not
+    /// The board it is for, such as rpi5, or a profile FILE.toml; this machine when not
     /// given.
     #[arg(long, value_name = "BOARD")]
     pub target: Option<PathBuf>,
@@ -399,6 +402,48 @@ pub struct VerifyArgs {
     /// Allowed difference per unit of the recorded value.
     #[arg(long, default_value_t = Tolerance::default().rtol)]
     pub rtol: f64,
+    /// Recorded on another machine: outputs need a cosine of 0.999 and the same top-1 instead of small
+    /// differences.
+    #[arg(long, conflicts_with_all = ["atol", "rtol"])]
+    pub other_machine: bool,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(feature = "convert")]
+#[derive(Debug, clap::Args)]
+pub struct DeployArgs {
+    /// A bundle directory, or a catalogue name once pulled.
+    pub bundle: PathBuf,
+    /// The board it is for, such as rpi5, or a profile FILE.toml.
+    #[arg(long, value_name = "BOARD")]
+    pub target: PathBuf,
+    /// What to write: a folder, NAME.tar.zst or NAME.deb; may be given several times.
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Vec<PathBuf>,
+    /// Copy it to a machine, bevel/NAME in the home folder when no folder is given, and run its
+    /// self-test there.
+    #[arg(long, value_name = "[USER@]HOST[:FOLDER]")]
+    pub ssh: Option<crate::deploy::remote::Host>,
+    /// Install it as a service there and start it, which asks for root.
+    #[arg(long, requires = "ssh")]
+    pub start: bool,
+    /// What folder, package and service are called; the model's name when not given.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Precision, such as fp32 or int8; the first of the board's order that the bundle has when not given.
+    #[arg(long)]
+    pub variant: Option<String>,
+    /// The program for the board; what `make cross` has built when not given.
+    #[arg(long, value_name = "FILE")]
+    pub program: Option<PathBuf>,
+    /// The ONNX Runtime library for the board; that of `make setup` when not given.
+    #[arg(long, value_name = "FILE")]
+    pub onnxruntime: Option<PathBuf>,
+    /// What the self-test answers for, as `run` takes it; something built in when not given.
+    #[arg(long, value_name = "INPUT")]
+    pub sample: Option<String>,
     /// One JSON object.
     #[arg(long)]
     pub json: bool,
@@ -406,6 +451,11 @@ pub struct VerifyArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {
+    /// A bundle, a catalogue name or a plain model: can it run here, and how fast.
+    pub bundle: Option<PathBuf>,
+    /// Compare this machine with a board's profile: its name, such as rpi5, or a FILE.toml.
+    #[arg(long, value_name = "BOARD")]
+    pub target: Option<PathBuf>,
     /// One JSON object.
     #[arg(long)]
     pub json: bool,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bevel::Runtime;
+use bevel::{Runtime, Sample};
 use bevel_manifest::ErrorKind;
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -10,9 +10,10 @@ use serde::Serialize;
 use crate::args::BenchArgs;
 use crate::choose::choose;
 use crate::failure::fail;
-use crate::inputs::{self, Asked, Item, Kind};
+use crate::inputs::{self, Item, Kind};
+use crate::open;
+use crate::sample::BuiltIn;
 use crate::show::table;
-use crate::{open, picture};
 
 #[derive(Serialize)]
 struct Report {
@@ -49,14 +50,14 @@ pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     if args.choose {
         let bundle = open::bundle(&args.model.bundle, args.model.recipe.as_deref())?;
         open::runtime(&args.model.limits)?;
-        let (_, item) = item(Kind::of(&bundle)?, args.input.as_deref())?;
-        return choose(args, &bundle, &open::options(&args.model), &item);
+        let input = Input::of(Kind::of(&bundle)?, args.input.as_deref())?;
+        return choose(args, &bundle, &open::options(&args.model), input.sample()?);
     }
     let start = Instant::now();
     let (bundle, mut pipeline) = open::pipeline(&args.model)?;
     let load = start.elapsed();
-    let (input, item) = item(Kind::of(&bundle)?, args.input.as_deref())?;
-    let samples = vec![item.sample()?; usize::from(args.batch)];
+    let input = Input::of(Kind::of(&bundle)?, args.input.as_deref())?;
+    let samples = vec![input.sample()?; usize::from(args.batch)];
     let start = Instant::now();
     pipeline.run(&samples)?;
     let first = start.elapsed();
@@ -88,7 +89,7 @@ pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
             .clone()
             .unwrap_or_else(|| manifest.variant.clone()),
         threads: Runtime::get()?.threads(),
-        input,
+        input: input.name().to_owned(),
         batch: samples.len(),
         runs: args.repeat,
         load_ms: ms(load),
@@ -133,43 +134,36 @@ fn percentiles(times: &[Duration]) -> anyhow::Result<Percentiles> {
     })
 }
 
-/// The input to measure with, and its name.
-pub fn item(kind: Kind, input: Option<&str>) -> anyhow::Result<(String, Item)> {
-    let Some(input) = input else {
-        return match kind {
-            Kind::Text | Kind::TextImage => {
-                let text = "The quick brown fox jumps over the lazy dog near the river bank.";
-                Ok(("a sentence of 14 words".into(), Item::Text(text.into())))
-            }
-            Kind::Question => {
-                let asked = Asked {
-                    question: "What does the fox jump over?".into(),
-                    context: "The quick brown fox jumps over the lazy dog near the river bank."
-                        .into(),
-                };
-                Ok((
-                    "a question of 6 words about 14".into(),
-                    Item::Question(asked),
-                ))
-            }
-            Kind::Image => {
-                let pattern = picture::pattern()?;
-                Ok(("a pattern of 640×480".into(), Item::Image(pattern)))
-            }
-            Kind::Sound => Err(fail(ErrorKind::Input, "give a recording to measure with")),
-            Kind::Tensors => Err(fail(ErrorKind::Input, "give tensors to measure with")),
+/// What to measure with.
+enum Input {
+    BuiltIn(BuiltIn),
+    Given(String, Item),
+}
+
+impl Input {
+    /// What the argument names, or what comes with the program.
+    fn of(kind: Kind, given: Option<&str>) -> anyhow::Result<Self> {
+        let Some(given) = given else {
+            let built_in = BuiltIn::of(kind)?.map(Self::BuiltIn);
+            return built_in.ok_or_else(|| fail(ErrorKind::Input, "give tensors to measure with"));
         };
-    };
-    let mut found = None;
-    for source in inputs::sources(kind, &[input.to_string()])? {
-        inputs::read(kind, &source, &mut |name, item| {
-            if found.is_none() {
-                found = Some((name, item?));
-            }
-            Ok(())
-        })?;
+        let (name, item) = inputs::first(kind, given)?;
+        Ok(Self::Given(name, item))
     }
-    found.ok_or_else(|| fail(ErrorKind::Input, format!("{input} holds no input")))
+
+    fn name(&self) -> &str {
+        match self {
+            Self::BuiltIn(input) => input.name(),
+            Self::Given(name, _) => name,
+        }
+    }
+
+    fn sample(&self) -> anyhow::Result<Sample<'_>> {
+        match self {
+            Self::BuiltIn(input) => input.sample(),
+            Self::Given(_, item) => item.sample(),
+        }
+    }
 }
 
 fn print(report: &Report) {

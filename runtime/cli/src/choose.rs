@@ -1,14 +1,13 @@
 //! `bevel bench --choose`: the fastest variant of a bundle on this machine, stored in the bundle.
 
 use anyhow::Context;
-use bevel::{AnyPipeline, Bundle, Options};
+use bevel::{AnyPipeline, Bundle, Options, Sample};
 use bevel_manifest::{ErrorKind, FILE_NAME, Manifest};
 use serde::Serialize;
 
 use crate::args::BenchArgs;
 use crate::bench::median_ms;
 use crate::failure::fail;
-use crate::inputs::Item;
 use crate::show::table;
 use crate::whole;
 
@@ -35,14 +34,14 @@ pub fn choose(
     args: &BenchArgs,
     bundle: &Bundle,
     options: &Options,
-    item: &Item,
+    sample: Sample<'_>,
 ) -> anyhow::Result<()> {
     let mut manifest = bundle.manifest().clone();
     if !bundle.root().join(FILE_NAME).is_file() {
         let what = "only in the directory of a bundle can a choice be stored; this is a plain model or a packed bundle";
         return Err(fail(ErrorKind::Input, what));
     }
-    let samples = vec![item.sample()?; usize::from(args.batch)];
+    let samples = vec![sample; usize::from(args.batch)];
     let mut pipelines = Vec::new();
     for variant in &manifest.variants {
         let mut options = options.clone();

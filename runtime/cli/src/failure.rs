@@ -79,6 +79,20 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(kind(error).exit_code())
 }
 
+/// Says which feature of a processor this program was built with and this processor lacks. Text that
+/// is formatted is made by instructions that the processor may lack, too: here it is written as it is.
+#[cold]
+#[inline(never)]
+pub fn refuse(feature: &str) -> ExitCode {
+    let mut stderr = std::io::stderr();
+    let _ = stderr.write_all(b"error: ");
+    let _ = stderr.write_all(bevel::cpu::BUILT_FOR.as_bytes());
+    let _ = stderr.write_all(feature.as_bytes());
+    let _ = stderr.write_all(bevel::cpu::LACKS.as_bytes());
+    let _ = stderr.write_all(b"\n");
+    ExitCode::from(4)
+}
+
 /// Whether nobody reads any more what is written.
 pub fn is_closed(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
@@ -100,7 +114,8 @@ pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "note: {text}");
 }
 
-fn chain(error: &anyhow::Error) -> String {
+/// The error with its causes on one line.
+pub fn chain(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
         let text = cause.to_string();

@@ -101,7 +101,7 @@ fn graph(name: String, file: &ModelFile, devices: Option<&Devices>) -> anyhow::R
     Ok(Graph {
         name,
         file: path.display().to_string(),
-        size_bytes: file.size_bytes()? + beside(path),
+        size_bytes: size_bytes(file)?,
         inputs: list(session.inputs()),
         outputs: list(session.outputs()),
         operators,
@@ -110,6 +110,11 @@ fn graph(name: String, file: &ModelFile, devices: Option<&Devices>) -> anyhow::R
             .map(|devices| placement::of(file, devices))
             .transpose()?,
     })
+}
+
+/// Size of a graph with its weights.
+pub fn size_bytes(graph: &ModelFile) -> anyhow::Result<u64> {
+    Ok(graph.size_bytes()? + beside(graph.path()))
 }
 
 /// Size of the file beside a graph that holds its weights, where there is one.

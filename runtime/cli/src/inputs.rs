@@ -286,6 +286,20 @@ pub fn read(
     }
 }
 
+/// The first item that an argument names, and what it is called.
+pub fn first(kind: Kind, argument: &str) -> anyhow::Result<(String, Item)> {
+    let mut found = None;
+    for source in sources(kind, &[argument.to_owned()])? {
+        read(kind, &source, &mut |name, item| {
+            if found.is_none() {
+                found = Some((name, item?));
+            }
+            Ok(())
+        })?;
+    }
+    found.ok_or_else(|| fail(ErrorKind::Input, format!("{argument} holds no input")))
+}
+
 /// The tensors of several files, each the only one in its file.
 fn joined(pairs: &[(String, PathBuf)]) -> anyhow::Result<Named> {
     let mut tensors = Named::new();

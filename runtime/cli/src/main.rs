@@ -10,6 +10,9 @@ mod catalog;
 mod choose;
 #[cfg(feature = "convert")]
 mod convert;
+#[cfg(feature = "convert")]
+mod deploy;
+mod disk;
 mod doctor;
 #[cfg(feature = "vision")]
 mod draw;
@@ -34,8 +37,8 @@ mod open;
 mod picture;
 mod placement;
 mod run;
+mod sample;
 mod show;
-#[cfg(feature = "convert")]
 mod targets;
 mod verify;
 mod warm;
@@ -48,6 +51,15 @@ use clap::Parser;
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
+    match bevel::cpu::missing() {
+        None => program(),
+        Some(feature) => failure::refuse(feature),
+    }
+}
+
+// Apart from `main`, where instructions that the processor lacks may stand anywhere.
+#[inline(never)]
+fn program() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
@@ -76,6 +88,8 @@ fn run(args: Args) -> anyhow::Result<()> {
         Command::Info(args) => info::info(&args),
         Command::Warm(args) => warm::warm(&args),
         Command::Verify(args) => verify::verify(&args),
+        #[cfg(feature = "convert")]
+        Command::Deploy(args) => deploy::deploy(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         #[cfg(feature = "convert")]
         Command::Models(args) => models::models(&args),

@@ -55,6 +55,8 @@ pub fn runtime(limits: &LimitArgs) -> anyhow::Result<&'static Runtime> {
 /// Opens the model with the pipeline of its task.
 pub fn pipeline(args: &ModelArgs) -> anyhow::Result<(Bundle, Box<dyn AnyPipeline>)> {
     let bundle = bundle(&args.bundle, args.recipe.as_deref())?;
+    // Before a library is loaded for nothing.
+    bevel::supports(bundle.manifest())?;
     runtime(&args.limits)?;
     let pipeline = bevel::open(&bundle, &options(args))?;
     let sessions = pipeline.sessions();

@@ -8,11 +8,19 @@ use bevel_manifest::{ErrorKind, Target};
 use crate::failure::fail;
 
 /// The files of `targets/`.
-const PROFILES: [&str; 6] = [
+const PROFILES: [&str; 14] = [
+    include_str!("../../../targets/generic-aarch64.toml"),
+    include_str!("../../../targets/generic-armv7.toml"),
+    include_str!("../../../targets/generic-x86_64.toml"),
+    include_str!("../../../targets/imx8m.toml"),
+    include_str!("../../../targets/jetson-nano.toml"),
     include_str!("../../../targets/jetson-orin.toml"),
-    include_str!("../../../targets/raspberry-pi-4.toml"),
-    include_str!("../../../targets/raspberry-pi-5.toml"),
+    include_str!("../../../targets/n100.toml"),
     include_str!("../../../targets/rk3588.toml"),
+    include_str!("../../../targets/rpi-zero-2w.toml"),
+    include_str!("../../../targets/rpi3.toml"),
+    include_str!("../../../targets/rpi4.toml"),
+    include_str!("../../../targets/rpi5.toml"),
     include_str!("../../../targets/x86-64-v3.toml"),
     include_str!("../../../targets/x86-64-vnni.toml"),
 ];

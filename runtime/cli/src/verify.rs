@@ -60,23 +60,34 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
 }
 
 fn tolerance(args: &VerifyArgs) -> Tolerance {
-    Tolerance {
-        atol: args.atol,
-        rtol: args.rtol,
+    match args.other_machine {
+        true => Tolerance::DEVICE,
+        false => Tolerance {
+            atol: args.atol,
+            rtol: args.rtol,
+            ..Tolerance::EXACT
+        },
     }
 }
 
 /// What is outside the tolerance; `None` when nothing is.
 pub fn breaches(verified: &Verified, tolerance: Tolerance) -> Option<String> {
-    let breached = |o: &Compared| match o.iou {
-        Some(iou) => format!("{} (worst IoU {iou:.4}, expected {LEAST_IOU})", o.name),
-        None => format!("{} (by {:.2e})", o.name, o.max_abs),
+    let Tolerance { atol, rtol, .. } = tolerance;
+    let breached = |o: &Compared| match (o.iou, o.cosine, tolerance.cosine) {
+        (Some(iou), ..) => format!("{} (worst IoU {iou:.4}, expected {LEAST_IOU})", o.name),
+        (_, Some(found), Some(least)) if found >= least => {
+            format!("{} (another top-1, cosine {found:.5})", o.name)
+        }
+        (_, Some(found), Some(least)) => {
+            format!("{} (cosine {found:.5}, expected {least})", o.name)
+        }
+        _ => format!("{} (by {:.2e})", o.name, o.max_abs),
     };
     let outputs = verified.outputs.iter().filter(|o| !o.ok);
     let names: Vec<_> = outputs.map(breached).collect();
-    (!names.is_empty()).then(|| {
-        let Tolerance { atol, rtol } = tolerance;
-        format!("outside {atol} + {rtol}·|b|: {}", names.join(", "))
+    (!names.is_empty()).then(|| match tolerance.cosine {
+        Some(_) => format!("not what was recorded: {}", names.join(", ")),
+        None => format!("outside {atol} + {rtol}·|b|: {}", names.join(", ")),
     })
 }
 
@@ -164,11 +175,12 @@ fn print(report: &Report) {
     let row = |o: &Compared| {
         let verdict = if o.ok { "ok" } else { "BREACH" };
         let overlap = o.iou.map(|iou| format!("IoU {iou:.5}"));
+        let near = overlap.or(o.cosine.map(|cosine| format!("cosine {cosine:.6}")));
         vec![
             o.name.clone(),
             o.values.to_string(),
             format!("{:.2e}", o.max_abs),
-            [overlap.as_deref(), Some(verdict)]
+            [near.as_deref(), Some(verdict)]
                 .into_iter()
                 .flatten()
                 .collect::<Vec<_>>()

@@ -1,6 +1,46 @@
-//! What the processor is: cores for the thread pool, features for `bevel doctor`.
+//! What the processor is: cores for the thread pool, features for `bevel doctor`, and whether this
+//! program was built for it.
+
+mod built;
 
 use std::collections::BTreeSet;
+
+use crate::error::{Error, Result};
+
+/// What this program was built for and this processor lacks: the first such feature. It is the first
+/// thing that a program asks, before the processor meets an instruction that it does not know and the
+/// process dies (`SIGILL`). Programs that are built without `-C target-cpu` and `-C target-feature`
+/// run everywhere.
+pub fn missing() -> Option<&'static str> {
+    built::missing()
+}
+
+/// The same as an error.
+///
+/// # Errors
+/// [`Error::Device`] with what the processor lacks.
+pub fn check() -> Result<()> {
+    match missing() {
+        None => Ok(()),
+        Some(name) => Err(Error::Device(format!("{BUILT_FOR}{name}{LACKS}"))),
+    }
+}
+
+/// What is said before the name of a missing feature.
+pub const BUILT_FOR: &str = "this program was built for processors with ";
+/// What is said behind it.
+pub const LACKS: &str = ", which this one lacks; build it without `-C target-cpu` and \
+                         `-C target-feature`, as `make cross` does";
+
+/// Whether the processor has a feature of a board profile.
+pub fn has(feature: &str) -> bool {
+    let names: &[&str] = match feature {
+        "vnni" => &["avx512vnni", "avxvnni"],
+        _ => &[feature],
+    };
+    let mut features = features().into_iter();
+    features.any(|(name, has)| has && names.contains(&name))
+}
 
 /// Physical cores that this process may use, at least 1. Two threads on one core slow matrix
 /// products down, so hyper-threads do not count.
@@ -62,15 +102,14 @@ pub fn features() -> Vec<(&'static str, bool)> {
     }
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     {
-        Vec::new()
+        built::features()
     }
 }
 
 /// Whether products of u8 and s8 can overflow their 16-bit sums here: on x86 without VNNI. Sessions
 /// then use the slower exact kernels, for an int8 model must answer the same on every device.
 pub fn int8_saturates() -> bool {
-    let vnni = |(name, has): &(&str, bool)| *has && matches!(*name, "avx512vnni" | "avxvnni");
-    cfg!(target_arch = "x86_64") && !features().iter().any(vnni)
+    cfg!(target_arch = "x86_64") && !has("vnni")
 }
 
 /// Peak resident memory of this process in MiB (`VmHWM`), if the system tells.

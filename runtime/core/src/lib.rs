@@ -60,6 +60,7 @@ pub mod cpu;
 )]
 mod decoder;
 pub mod device;
+pub mod elf;
 #[cfg(any(feature = "text", feature = "vision"))]
 mod embedding;
 mod error;
@@ -71,6 +72,7 @@ mod registry;
 mod session;
 #[cfg(feature = "speech")]
 pub mod speech;
+pub mod system;
 pub mod tensors;
 #[cfg(feature = "text")]
 pub mod text;

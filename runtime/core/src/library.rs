@@ -1,12 +1,11 @@
 //! The ONNX Runtime shared library: found, checked and loaded once per process.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use crate::error::{Error, Result, one_line};
 
+mod check;
 mod confinement;
 mod memory;
 
@@ -136,7 +135,7 @@ impl Runtime {
         let confinement = Confinement::new(options)?;
         let threads = options.threads.unwrap_or_else(|| confinement.threads());
         let threads = threads.max(1);
-        check_file(&path)?;
+        check::before_loading(&path)?;
         disable_telemetry();
         let start = || start_environment(&path, threads, options.pool);
         let environment = confinement.run(start)??;
@@ -269,7 +268,7 @@ fn start_environment(
 ) -> Result<ort::environment::Environment> {
     use ort::environment::GlobalThreadPoolOptions;
 
-    let builder = ort::init_from(path).map_err(|e| Error::Library(one_line(&e.to_string())))?;
+    let builder = ort::init_from(path).map_err(|e| check::not_loaded(path, &e))?;
     let build = || -> ort::Result<_> {
         let builder = builder.with_name("bevel").with_telemetry(false);
         let builder = match pool {
@@ -288,120 +287,4 @@ fn start_environment(
     // Verbose messages would otherwise be formatted only to be dropped.
     environment.set_log_level(ort::logging::LogLevel::Warning);
     Ok(environment)
-}
-
-/// Reads the library's header, so that a file of another architecture, or a truncated one that
-/// would kill the process when it is mapped, is told in words.
-pub(crate) fn check_file(path: &Path) -> Result<()> {
-    let fail = |what: String| Err(Error::Library(format!("{}: {what}", path.display())));
-    let mut head = [0u8; 64];
-    let size = match File::open(path).and_then(|mut f| {
-        f.read_exact(&mut head)?;
-        f.metadata().map(|m| m.len())
-    }) {
-        Ok(size) => size,
-        Err(e) => {
-            return fail(format!(
-                "cannot read the ONNX Runtime library: {e}; run `make setup`, or set \
-                 ORT_DYLIB_PATH to a libonnxruntime of version 1.24 or newer"
-            ));
-        }
-    };
-    if !cfg!(target_os = "linux") {
-        return Ok(());
-    }
-    if head[..4] != *b"\x7fELF" {
-        return fail("not a shared library (no ELF header)".into());
-    }
-    let machine = u16::from_le_bytes([head[18], head[19]]);
-    let name = match machine {
-        62 => "x86_64",
-        183 => "aarch64",
-        40 => "arm",
-        3 => "x86",
-        243 => "riscv64",
-        _ => "another architecture",
-    };
-    if name != std::env::consts::ARCH {
-        return fail(format!(
-            "library is for {name}, this program for {}; fetch the one for this machine",
-            std::env::consts::ARCH
-        ));
-    }
-    // The section table stands at the end of the file: past the end means cut off.
-    let field = |at: usize| {
-        let mut bytes = [0u8; 8];
-        bytes.copy_from_slice(&head[at..at + 8]);
-        u64::from_le_bytes(bytes)
-    };
-    let (entry, count) = (
-        u64::from(u16::from_le_bytes([head[58], head[59]])),
-        u64::from(u16::from_le_bytes([head[60], head[61]])),
-    );
-    let end = field(40).saturating_add(entry * count);
-    if end > size {
-        return fail(format!(
-            "library is cut off: {size} of {end} bytes; fetch it again"
-        ));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_library_that_cannot_be_loaded_is_told_in_words() {
-        struct Case {
-            name: &'static str,
-            bytes: Vec<u8>,
-            says: &'static str,
-        }
-        let mut elf = vec![0u8; 64];
-        elf[..4].copy_from_slice(b"\x7fELF");
-        let mut foreign = elf.clone();
-        foreign[18] = 8;
-        let mut cut = elf.clone();
-        cut[18] = if cfg!(target_arch = "x86_64") {
-            62
-        } else {
-            183
-        };
-        cut[40..48].copy_from_slice(&4096u64.to_le_bytes());
-        let cases = [
-            Case {
-                name: "empty",
-                bytes: Vec::new(),
-                says: "cannot read",
-            },
-            Case {
-                name: "text",
-                bytes: vec![b'a'; 100],
-                says: "no ELF header",
-            },
-            Case {
-                name: "foreign",
-                bytes: foreign,
-                says: "another architecture",
-            },
-            Case {
-                name: "cut",
-                bytes: cut,
-                says: "cut off",
-            },
-        ];
-        let folder = tempfile::tempdir().unwrap();
-        for case in cases {
-            let path = folder.path().join(case.name);
-            std::fs::write(&path, case.bytes).unwrap();
-            let error = check_file(&path).unwrap_err();
-            assert_eq!(error.kind(), bevel_manifest::ErrorKind::Device);
-            assert!(
-                error.to_string().contains(case.says),
-                "{}: {error}",
-                case.name
-            );
-        }
-    }
 }

@@ -1,5 +1,5 @@
-//! Every task behind one door, for callers that learn the task from the bundle: the command line,
-//! and later HTTP and C.
+//! Every task behind one door, for callers that learn the task from the bundle: the command line, C,
+//! and later HTTP.
 
 use std::path::Path;
 
@@ -31,6 +31,8 @@ pub enum Sample<'a> {
     Sound(&'a [f32], u32),
     /// A sound file, read in pieces.
     SoundFile(&'a Path),
+    /// The content of a sound file, read as from a pipe.
+    SoundBytes(&'a [u8]),
     /// Tensors by the names of the graph's inputs.
     Tensors(&'a Named),
 }
@@ -90,6 +92,11 @@ pub enum Answer {
 pub trait AnyPipeline: Send {
     /// The task.
     fn task(&self) -> TaskName;
+
+    /// The graph, where it is one that is run once for an answer.
+    fn session(&self) -> Option<&Session> {
+        None
+    }
 
     /// Answers every item, in order.
     ///
@@ -272,6 +279,10 @@ impl<T: Task> AnyPipeline for Pipeline<T> {
         T::NAME
     }
 
+    fn session(&self) -> Option<&Session> {
+        Some(self.session())
+    }
+
     fn run(&mut self, samples: &[Sample<'_>]) -> Result<Vec<Answer>> {
         let items: Vec<_> = samples
             .iter()
@@ -318,7 +329,7 @@ impl<'a> Sample<'a> {
             Self::Text(_) => "text",
             Self::Question(_) => "a question",
             Self::Image(_) => "a picture",
-            Self::Sound(..) | Self::SoundFile(_) => "sound",
+            Self::Sound(..) | Self::SoundFile(_) | Self::SoundBytes(_) => "sound",
             Self::Tensors(_) => "tensors",
         }
     }

@@ -49,7 +49,11 @@ pub fn load(path: &Path) -> Result<Named> {
     })
 }
 
-fn from_bytes(bytes: &[u8]) -> Result<Named> {
+/// The same from the content of such a file.
+///
+/// # Errors
+/// [`Error::Input`] and [`Error::Unsupported`] as [`load`].
+pub fn from_bytes(bytes: &[u8]) -> Result<Named> {
     if bytes.starts_with(npy::MAGIC) {
         let tensor = npy::read(bytes).map_err(Error::Input)?;
         return Ok(Named::from([(ONLY.to_owned(), tensor)]));
@@ -141,7 +145,7 @@ impl TensorData {
     }
 
     /// The values in row-major order, little-endian, as files hold them.
-    fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Self::F64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),

@@ -187,16 +187,19 @@ impl Decode {
     /// The files this section names.
     pub(crate) fn files(&self) -> Vec<&str> {
         match self {
-            Self::Classify(spec) => spec.labels.iter().map(String::as_str).collect(),
-            Self::Tag(spec) => vec![spec.labels.as_str()],
-            Self::Semantic(spec) => spec.labels.iter().map(String::as_str).collect(),
-            Self::Detect(_) | Self::Instances(_) | Self::Pose(_) | Self::Obb(_) => {
-                let detect = self.detect().into_iter();
-                detect.map(|spec| spec.labels.as_str()).collect()
-            }
             Self::Generate(spec) => spec.chat_template.as_deref().into_iter().collect(),
             Self::Transcribe(spec) => vec![spec.tokenizer()],
-            Self::Embed(_) | Self::Answer | Self::Fill | Self::Tensors => Vec::new(),
+            _ => self.labels().into_iter().collect(),
+        }
+    }
+
+    /// The file with one label a line, where the answer has labels and they have names.
+    pub fn labels(&self) -> Option<&str> {
+        match self {
+            Self::Classify(spec) => spec.labels.as_deref(),
+            Self::Tag(spec) => Some(spec.labels.as_str()),
+            Self::Semantic(spec) => spec.labels.as_deref(),
+            _ => self.detect().map(|spec| spec.labels.as_str()),
         }
     }
 

@@ -48,6 +48,7 @@ mod audio;
 mod decode;
 mod error;
 mod generate;
+mod glibc;
 mod input;
 mod kind;
 mod recipe;
@@ -69,6 +70,7 @@ pub use decode::{
 };
 pub use error::Error;
 pub use generate::{GenerateSpec, SamplingSpec};
+pub use glibc::Glibc;
 pub use input::{
     Anchor, ChannelOrder, ImageInput, Input, Interpolation, Resize, TextImageInput, TextInput,
     WordsInput,

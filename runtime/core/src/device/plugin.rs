@@ -13,6 +13,7 @@ use ort::memory::DeviceType;
 use crate::device::Device;
 use crate::device::parse::FIX;
 use crate::device::providers::CPU;
+use crate::elf::Elf;
 use crate::error::{Error, Result, one_line};
 
 /// The longest name of a provider that the `ort` crate can pass on.
@@ -26,8 +27,16 @@ pub(super) fn unreadable(path: &Path) -> Option<String> {
     if !path.is_file() {
         return Some(format!("there is no file {}", path.display()));
     }
-    let unfit = crate::library::check_file(path).err();
-    unfit.map(|e| e.to_string())
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    match Elf::read(path) {
+        Ok(elf) => {
+            let misfit = elf.misfit(std::env::consts::ARCH, crate::system::glibc());
+            misfit.map(|what| format!("{} {what}", path.display()))
+        }
+        Err(e) => Some(e.to_string()),
+    }
 }
 
 /// Whether there is any. From then on ONNX Runtime itself chooses among them for a session that names no

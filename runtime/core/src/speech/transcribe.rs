@@ -1,3 +1,4 @@
+use std::io::Cursor;
 use std::path::Path;
 use std::time::Instant;
 
@@ -329,6 +330,11 @@ impl AnyPipeline for Transcribe {
             let transcript = match *sample {
                 Sample::Sound(samples, rate) => Self::run(self, samples, rate)?,
                 Sample::SoundFile(path) => self.run_file(path)?,
+                Sample::SoundBytes(bytes) => {
+                    let reader = Cursor::new(bytes.to_vec());
+                    let sound = Sound::from_reader("sound in memory", reader, None)?;
+                    self.run_sound(sound, &mut |_| {})?
+                }
                 _ => {
                     let what = format!("`transcribe` does not take {}", sample.noun());
                     return Err(Error::Input(what));

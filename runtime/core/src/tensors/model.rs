@@ -102,6 +102,10 @@ impl AnyPipeline for RunTensors {
         TaskName::Tensors
     }
 
+    fn session(&self) -> Option<&Session> {
+        Some(self.session())
+    }
+
     fn run(&mut self, samples: &[Sample<'_>]) -> Result<Vec<Answer>> {
         self.timing = Timing::default();
         let answer = |sample: &Sample<'_>| match sample {

@@ -285,6 +285,7 @@ impl Measured {
             max_abs: self.max_abs,
             max_excess: self.max_excess,
             iou: self.iou,
+            cosine: None,
             ok: self.max_excess <= 0.0,
         }
     }

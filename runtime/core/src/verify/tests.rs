@@ -8,6 +8,7 @@ use crate::tensors::TensorData;
 const CLOSE: Tolerance = Tolerance {
     atol: 1e-6,
     rtol: 0.0,
+    cosine: None,
 };
 
 fn named<const R: usize>(names: [&str; R]) -> [Dim; R] {

@@ -54,6 +54,8 @@ pub enum Event {
         /// How much was lost.
         seconds: f64,
     },
+    /// The stream was [ended](super::LiveOutput::end), and everything in it is written down.
+    Ended,
     /// Something failed; the stream goes on.
     Error {
         /// Where in the stream.

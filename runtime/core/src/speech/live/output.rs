@@ -8,8 +8,9 @@ use crate::speech::live::event::Event;
 use crate::speech::live::options::check_rate;
 use crate::speech::live::shared::{Order, Shared};
 
-/// Where text comes out: the half of [`Live`](super::Live) for the thread that reads it. When it is
-/// dropped the model is unloaded, and what is pushed from then on is forgotten.
+/// Where text comes out: the half of [`Live`](super::Live) for the thread that reads it. Others may give
+/// orders meanwhile. When it is dropped the model is unloaded, and what is pushed from then on is
+/// forgotten.
 pub struct LiveOutput {
     pub(super) shared: Arc<Shared>,
     pub(super) worker: Option<JoinHandle<()>>,
@@ -17,17 +18,17 @@ pub struct LiveOutput {
 
 impl LiveOutput {
     /// The next event, if there is one. Never waits for the model.
-    pub fn poll(&mut self) -> Option<Event> {
+    pub fn poll(&self) -> Option<Event> {
         self.take(Some(Instant::now()))
     }
 
     /// The next event, for which it waits so long at most. Sleeps meanwhile.
-    pub fn poll_timeout(&mut self, timeout: Duration) -> Option<Event> {
+    pub fn poll_timeout(&self, timeout: Duration) -> Option<Event> {
         // What is beyond any clock is for ever.
         self.take(Instant::now().checked_add(timeout))
     }
 
-    fn take(&mut self, end: Option<Instant>) -> Option<Event> {
+    fn take(&self, end: Option<Instant>) -> Option<Event> {
         let mut mail = self.shared.mail();
         loop {
             let was_full = mail.is_full();
@@ -37,7 +38,7 @@ impl LiveOutput {
                 }
                 return Some(event);
             }
-            if mail.dead {
+            if mail.dead || self.shared.closing.load(Acquire) {
                 return None;
             }
             mail = self.shared.wait(mail, end)?;
@@ -51,19 +52,36 @@ impl LiveOutput {
 
     /// Ends speech that is going on in what was pushed so far, as a pause would. Does not wait for
     /// its text, which is an event like others.
-    pub fn flush(&mut self) {
+    pub fn flush(&self) {
         self.give(Order::Flush);
     }
 
     /// Ends the stream: waits until everything that was pushed is written down, and answers the
     /// events that were not polled. What is pushed then is another stream, whose times begin at 0.
-    pub fn finish(&mut self) -> Vec<Event> {
+    pub fn finish(&self) -> Vec<Event> {
         self.give_and_wait(Order::Finish)
+    }
+
+    /// Ends the stream as [`finish`](Self::finish) does, but without waiting: its events are polled, and
+    /// [`Event::Ended`] is the last of them.
+    pub fn end(&self) {
+        self.give(Order::End);
+    }
+
+    /// Unloads the model as soon as it is not at work; who waits for an event stops waiting.
+    pub fn close(&self) {
+        let mail = self.shared.mail();
+        self.shared.closing.store(true, Release);
+        self.shared.notify();
+        drop(mail);
+        if let Some(worker) = &self.worker {
+            worker.thread().unpark();
+        }
     }
 
     /// Forgets what was pushed and not polled. What is pushed then is another stream, whose times begin
     /// at 0. Waits for the model where it is at work.
-    pub fn reset(&mut self) {
+    pub fn reset(&self) {
         self.give_and_wait(Order::Reset);
     }
 
@@ -72,14 +90,14 @@ impl LiveOutput {
     ///
     /// # Errors
     /// [`Error::Input`](crate::Error::Input) for one that is not 1 to 384 kHz.
-    pub fn change_rate(&mut self, sample_rate_hz: u32) -> Result<()> {
+    pub fn change_rate(&self, sample_rate_hz: u32) -> Result<()> {
         check_rate(sample_rate_hz)?;
         self.shared.rate_hz.store(sample_rate_hz, Release);
         self.give(Order::Rate(sample_rate_hz));
         Ok(())
     }
 
-    fn give(&mut self, order: Order) -> u64 {
+    fn give(&self, order: Order) -> u64 {
         let mut mail = self.shared.mail();
         let at = self.shared.taken.load(Acquire);
         mail.orders.push_back((at, order));
@@ -92,7 +110,7 @@ impl LiveOutput {
         ticket
     }
 
-    fn give_and_wait(&mut self, order: Order) -> Vec<Event> {
+    fn give_and_wait(&self, order: Order) -> Vec<Event> {
         let ticket = self.give(order);
         let mut events = Vec::new();
         let mut mail = self.shared.mail();
@@ -113,12 +131,8 @@ impl LiveOutput {
 
 impl Drop for LiveOutput {
     fn drop(&mut self) {
-        let mail = self.shared.mail();
-        self.shared.closing.store(true, Release);
-        self.shared.notify();
-        drop(mail);
+        self.close();
         if let Some(worker) = self.worker.take() {
-            worker.thread().unpark();
             // It has told what it died of, if it did.
             let _ = worker.join();
         }

@@ -46,6 +46,8 @@ pub(super) enum Order {
     Flush,
     /// The same, and start again at 0 s.
     Finish,
+    /// The same, and tell that it is done.
+    End,
     /// Forget everything and start again at 0 s.
     Reset,
     /// Sound comes at another rate from here on.

@@ -140,7 +140,7 @@ fn a_stream_is_flushed_reset_and_changes_its_rate() {
     live.reset();
     assert_eq!(live.finish(), []);
 
-    let (mut input, mut output) = live.split();
+    let (mut input, output) = live.split();
     assert!(output.change_rate(0).is_err());
     output.change_rate(8_000).unwrap();
     assert_eq!(input.sample_rate_hz(), 8_000);
@@ -148,6 +148,31 @@ fn a_stream_is_flushed_reset_and_changes_its_rate() {
     input.push(&slow);
     let events = output.finish();
     assert_eq!(texts(&events), ["4 words"], "{events:?}");
+}
+
+#[test]
+fn a_stream_is_ended_by_one_thread_and_closed_under_another() {
+    let mut live = live(&LiveOptions::default());
+    feed(
+        &mut live,
+        &noise(&[(true, 500), (false, 700), (true, 1_000)]),
+    );
+    let (_input, output) = live.split();
+    std::thread::scope(|scope| {
+        let polled = scope.spawn(|| {
+            let mut events = Vec::new();
+            while events.last() != Some(&Event::Ended) {
+                events.extend(output.poll_timeout(Duration::MAX));
+            }
+            events
+        });
+        output.end();
+        let events = polled.join().unwrap();
+        assert_eq!(texts(&events), ["2 words", "4 words"], "{events:?}");
+        let waiting = scope.spawn(|| output.poll_timeout(Duration::MAX));
+        output.close();
+        assert_eq!(waiting.join().unwrap(), None);
+    });
 }
 
 /// The stated policy: text is late, never lost; what is lost is told, and where.

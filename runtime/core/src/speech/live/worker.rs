@@ -200,11 +200,14 @@ impl Worker {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Flush => self.end(),
-            Order::Finish => {
+            Order::Finish | Order::End => {
                 self.end();
                 self.drop_until(self.shared.refused.load(Acquire));
                 self.restart(self.rate.hz);
                 self.engine.reset();
+                if order == Order::End {
+                    self.events.push(Event::Ended);
+                }
             }
             Order::Reset => {
                 self.told = self.shared.refused.load(Acquire);
