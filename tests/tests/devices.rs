@@ -111,7 +111,7 @@ fn what_cannot_be_had_says_why_and_the_cpu_stands_in_only_where_listed() {
     std::fs::write(&text, "x".repeat(100)).unwrap();
     let device = format!("plugin:{}", text.display());
     let plugin = ["run", arg(&bundle), &input, "--device", &device];
-    refused(&plugin, 4, &["not a shared library"]);
+    refused(&plugin, 4, &["no ELF header"]);
     refused(&run("npu"), 2, &["no device `npu`", "plugin:LIBRARY"]);
     refused(
         &run("tensorrt:fp32"),
