@@ -132,14 +132,6 @@ pub fn arg(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// The cosine of the angle between two vectors of one length: how answers of different devices are
-/// compared.
-pub fn cosine(a: &[f64], b: &[f64]) -> f64 {
-    assert_eq!(a.len(), b.len(), "vectors of different lengths");
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
-}
-
 /// f32 and i64 tensors of a golden file, both as f64, by name.
 pub fn golden(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f64>)> {
     let bytes = std::fs::read(path).unwrap();

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bevel_tests::{arg, bevel, bundle, cosine, needs, pulled, root, shared, skipped, success};
+use bevel_tests::{Tolerance, arg, bevel, bundle, needs, pulled, root, shared, skipped, success};
 use serde_json::Value;
 
 const DEVICES: [&str; 2] = ["cuda", "tensorrt"];
@@ -112,7 +112,7 @@ fn detect() {
         let all = |boxes: &[Value]| -> Vec<f64> {
             boxes.iter().flat_map(|b| numbers(&b["box"])).collect()
         };
-        assert!(cosine(&all(&found), &all(&expected)) >= 0.999);
+        Tolerance::Device.check("boxes", &all(&found), &all(&expected));
     });
 }
 
@@ -127,7 +127,7 @@ fn embed() {
             numbers(&found["embedding"]),
             numbers(&expected["embedding"]),
         );
-        assert!(cosine(&vectors.0, &vectors.1) >= 0.999);
+        Tolerance::Device.check("embedding", &vectors.0, &vectors.1);
     });
 }
 
