@@ -135,14 +135,14 @@ fn percentiles(times: &[Duration]) -> anyhow::Result<Percentiles> {
 }
 
 /// What to measure with.
-pub enum Input {
+enum Input {
     BuiltIn(BuiltIn),
     Given(String, Item),
 }
 
 impl Input {
     /// What the argument names, or what comes with the program.
-    pub fn of(kind: Kind, given: Option<&str>) -> anyhow::Result<Self> {
+    fn of(kind: Kind, given: Option<&str>) -> anyhow::Result<Self> {
         let Some(given) = given else {
             let built_in = BuiltIn::of(kind)?.map(Self::BuiltIn);
             return built_in.ok_or_else(|| fail(ErrorKind::Input, "give tensors to measure with"));
@@ -158,7 +158,7 @@ impl Input {
         }
     }
 
-    pub fn sample(&self) -> anyhow::Result<Sample<'_>> {
+    fn sample(&self) -> anyhow::Result<Sample<'_>> {
         match self {
             Self::BuiltIn(input) => input.sample(),
             Self::Given(_, item) => item.sample(),

@@ -117,7 +117,13 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     job.flush()?;
     job.bar.finish_and_clear();
     match job.pipeline.progress() {
-        None | Some(Progress::Ready(_)) => (),
+        None => (),
+        Some(Progress::Ready(took)) => {
+            let seconds = took.as_secs_f64();
+            failure::note(&format!(
+                "what --warm builds was ready after {seconds:.1} s"
+            ));
+        }
         Some(Progress::Failed(error)) => failure::note(&format!("the CPU answered: {error}")),
         Some(_) => failure::note("the CPU answered: what --warm builds was not ready in time"),
     }

@@ -12,8 +12,9 @@ use serde::Serialize;
 
 use crate::args::WarmArgs;
 use crate::failure::fail;
-use crate::inputs::Kind;
-use crate::{bench, open};
+use crate::inputs::{self, Kind};
+use crate::open;
+use crate::sample::BuiltIn;
 
 #[derive(Serialize)]
 struct Report {
@@ -51,21 +52,31 @@ pub fn warm(args: &WarmArgs) -> anyhow::Result<()> {
     }
     // Where shapes are dynamic, engines come with the first input.
     let kind = Kind::of(&bundle)?;
-    let item = match (&args.input, kind) {
-        (None, Kind::Sound | Kind::Tensors) => None,
-        (input, kind) => Some(bench::Input::of(kind, input.as_deref())?),
+    let given = args
+        .input
+        .as_deref()
+        .map(|input| inputs::first(kind, input));
+    let given = given.transpose()?;
+    let built_in = match given {
+        Some(_) => None,
+        None => BuiltIn::of(kind)?,
+    };
+    let sample = match (&given, &built_in) {
+        (Some((_, item)), _) => Some(item.sample()?),
+        (None, Some(built_in)) => Some(built_in.sample()?),
+        (None, None) => None,
     };
     let start = Instant::now();
     let bar = ProgressBar::new_spinner();
     bar.set_style(ProgressStyle::with_template("{spinner} {msg}")?);
     let (done, built) = channel();
     let (device, seconds) = std::thread::scope(|scope| {
-        let (item, bundle, options) = (&item, &bundle, &options);
+        let (bundle, options) = (&bundle, &options);
         scope.spawn(move || {
             let build = || -> anyhow::Result<_> {
                 let mut pipeline = bevel::open(bundle, options)?;
-                if let Some(item) = item {
-                    pipeline.run(&[item.sample()?])?;
+                if let Some(sample) = sample {
+                    pipeline.run(&[sample])?;
                 }
                 Ok((pipeline.device().to_string(), start.elapsed().as_secs_f64()))
             };
@@ -95,7 +106,7 @@ pub fn warm(args: &WarmArgs) -> anyhow::Result<()> {
     let report = Report {
         device,
         seconds,
-        answered: item.is_some(),
+        answered: sample.is_some(),
         engines: built.collect(),
     };
     if args.json {

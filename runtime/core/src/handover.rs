@@ -137,7 +137,8 @@ impl AnyPipeline for Handover<Box<dyn AnyPipeline>> {
         self.now.sessions()
     }
 
-    fn progress(&self) -> Option<&Progress> {
+    fn progress(&mut self) -> Option<&Progress> {
+        self.current();
         Some(&self.progress)
     }
 

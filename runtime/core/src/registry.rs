@@ -119,8 +119,9 @@ pub trait AnyPipeline: Send {
         first.unwrap_or_else(Device::cpu)
     }
 
-    /// How far the pipeline is that is to take over; nothing where none is, see [`Handover`].
-    fn progress(&self) -> Option<&Progress> {
+    /// How far the pipeline is that is to take over, which it does when it is ready; nothing where none is, see
+    /// [`Handover`].
+    fn progress(&mut self) -> Option<&Progress> {
         None
     }
 

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use bevel::Device;
 use bevel::elf::Elf;
 use bevel_manifest::{ErrorKind, Target};
 
@@ -62,9 +61,7 @@ pub fn beside(library: &Path, target: &Target) -> anyhow::Result<Vec<PathBuf>> {
     let library = library.canonicalize()?;
     let folder = library.parent().unwrap_or(Path::new(""));
     let mut wanted = vec!["LICENSE", "ThirdPartyNotices.txt"];
-    let gpu = text::devices(target)
-        .into_iter()
-        .any(|d| d != Device::cpu());
+    let gpu = text::devices(target).into_iter().any(|d| !d.is_cpu());
     if gpu {
         wanted.extend([
             "libonnxruntime_providers_shared.so",

@@ -90,9 +90,7 @@ fn values(facts: &Facts<'_>) -> BTreeMap<&'static str, String> {
         .as_ref()
         .map(|from| from.license.as_str());
     let license = license.filter(|license| !license.is_empty());
-    let gpu = devices(target)
-        .iter()
-        .any(|device| *device != Device::cpu());
+    let gpu = devices(target).iter().any(|device| !device.is_cpu());
     let cores = cores(&target.cores);
     let unit = service.unit(name);
     let set = |line: &str, wanted: bool| match wanted {
@@ -140,8 +138,10 @@ fn values(facts: &Facts<'_>) -> BTreeMap<&'static str, String> {
 
 /// The providers of a profile that are devices of Bevel.
 pub fn devices(target: &Target) -> Vec<Device> {
+    // Those whose libraries can be put beside ONNX Runtime.
+    let shipped = |device: &Device| matches!(device.provider().name, "cpu" | "cuda" | "tensorrt");
     let known = target.providers.iter().filter_map(|name| name.parse().ok());
-    let known: Vec<Device> = known.collect();
+    let known: Vec<Device> = known.filter(shipped).collect();
     match known.is_empty() {
         true => vec![Device::cpu()],
         false => known,

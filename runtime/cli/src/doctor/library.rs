@@ -1,7 +1,8 @@
 //! ONNX Runtime and its execution providers.
 
+use bevel::Runtime;
+use bevel::device::{self, Survey};
 use bevel::elf::Elf;
-use bevel::{Runtime, device};
 use bevel_manifest::ErrorKind;
 use serde::Serialize;
 
@@ -36,7 +37,7 @@ pub fn look(found: &mut Findings) -> bool {
                     problem: Some(problem),
                 },
             );
-            found.fact("providers", Vec::<device::Survey>::new());
+            found.fact("providers", Vec::<Survey>::new());
             return false;
         }
     };

@@ -13,7 +13,6 @@
 //! rows of a table, [`PROVIDERS`].
 
 mod engines;
-mod needed;
 mod nvidia;
 mod options;
 mod parse;

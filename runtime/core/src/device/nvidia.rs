@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::device::needed::needed;
+use crate::elf::Elf;
 
 /// The provider library of TensorRT, beside ONNX Runtime.
 pub(super) const TENSORRT: &str = "libonnxruntime_providers_tensorrt.so";
@@ -96,11 +96,9 @@ pub(super) fn unloadable(onnxruntime: &Path, provider: &str) -> Option<String> {
         }
     }
     let path = folder.join(provider);
-    let Some(names) = needed(&path) else {
-        return Some(format!(
-            "{} is no shared library of this machine",
-            path.display()
-        ));
+    let names = match Elf::read(&path) {
+        Ok(elf) => elf.libraries,
+        Err(e) => return Some(e.to_string()),
     };
     // Some of them ask for others of them: what fails at first may load after those.
     let mut missing: Vec<_> = names.iter().filter(|name| !load(folder, name)).collect();
@@ -236,6 +234,6 @@ mod tests {
             std::fs::write(folder.path().join(name), "no library").unwrap();
         }
         let why = unloadable(&library, CUDA).unwrap();
-        assert!(why.contains("no shared library"), "{why}");
+        assert!(why.contains(CUDA), "{why}");
     }
 }

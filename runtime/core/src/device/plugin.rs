@@ -30,13 +30,12 @@ pub(super) fn unreadable(path: &Path) -> Option<String> {
     if !cfg!(target_os = "linux") {
         return None;
     }
-    let path_text = path.display();
-    match Elf::open(path) {
+    match Elf::read(path) {
         Ok(elf) => {
-            let unfit = elf.misfit(std::env::consts::ARCH, crate::system::glibc());
-            unfit.map(|what| format!("{path_text}: the library {what}"))
+            let misfit = elf.misfit(std::env::consts::ARCH, crate::system::glibc());
+            misfit.map(|what| format!("{} {what}", path.display()))
         }
-        Err(broken) => Some(format!("{path_text}: {broken}")),
+        Err(e) => Some(e.to_string()),
     }
 }
 
