@@ -161,7 +161,7 @@ fn cores(cores: &[usize]) -> String {
 
 /// Letters, digits and what stands between them in names, for text that becomes part of scripts.
 fn plain(text: &str) -> String {
-    let fits = |c: char| c.is_alphanumeric() || " -_.,:;()+/".contains(c);
+    let fits = |c: char| c.is_alphanumeric() || " -_.,:()+/".contains(c);
     text.chars()
         .map(|c| if fits(c) { c } else { ' ' })
         .collect()
@@ -261,6 +261,9 @@ mod tests {
 
     #[test]
     fn text_of_others_does_not_become_part_of_a_script() {
-        assert_eq!(plain("Pi 5\n\"; $(reboot) `x`"), "Pi 5      (reboot)  x ");
+        let text = plain("Pi 5\n\"; $(reboot) `x` \\ 'y' & z | a > b # c");
+        assert!(!text.contains(['\n', '"', ';', '$', '`', '\\', '\'', '&', '|', '>', '#']));
+        let words: Vec<_> = text.split_whitespace().collect();
+        assert_eq!(words, ["Pi", "5", "(reboot)", "x", "y", "z", "a", "b", "c"]);
     }
 }
