@@ -41,7 +41,9 @@ impl<'a> ImageView<'a> {
         if width == 0 || height == 0 {
             return Err(ImageError::Empty { width, height });
         }
-        let expected = width as usize * height as usize * 3;
+        // Sides that no memory holds must not come out as a small number.
+        let expected = (width as usize).saturating_mul(height as usize);
+        let expected = expected.saturating_mul(3);
         if pixels.len() != expected {
             return Err(ImageError::Size {
                 width,
