@@ -268,7 +268,11 @@ fn start_environment(
 ) -> Result<ort::environment::Environment> {
     use ort::environment::GlobalThreadPoolOptions;
 
-    let builder = ort::init_from(path).map_err(|e| check::not_loaded(path, &e))?;
+    let builder = ort::init_from(path).map_err(|e| match &e {
+        // What the loader said is a cause of this one alone.
+        ort::LoadDynamicError::Dlopen { error, .. } => check::not_loaded(path, error),
+        e => check::not_loaded(path, e),
+    })?;
     let build = || -> ort::Result<_> {
         let builder = builder.with_name("bevel").with_telemetry(false);
         let builder = match pool {
