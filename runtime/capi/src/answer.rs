@@ -130,14 +130,7 @@ pub unsafe extern "C" fn bevel_answer_json(
         let json = serde_json::to_string(found.item(item)?)
             .map_err(|e| Failure::new(bevel_status::BEVEL_INTERNAL, e.to_string()))?;
         // SAFETY: the caller's promise.
-        unsafe {
-            Buffer {
-                values: buffer,
-                capacity,
-                needed,
-            }
-            .fill_text(&json)
-        }
+        unsafe { Buffer::new(buffer, capacity, needed).fill_text(&json) }
     })
 }
 
@@ -160,14 +153,7 @@ pub unsafe extern "C" fn bevel_answer_embedding(
             _ => return Err(has_no("vector")),
         };
         // SAFETY: the caller's promise.
-        unsafe {
-            Buffer {
-                values: buffer,
-                capacity,
-                needed,
-            }
-            .fill(vector)
-        }
+        unsafe { Buffer::new(buffer, capacity, needed).fill(vector) }
     })
 }
 
@@ -195,14 +181,7 @@ pub unsafe extern "C" fn bevel_answer_text(
             _ => return Err(has_no("text")),
         };
         // SAFETY: the caller's promise.
-        unsafe {
-            Buffer {
-                values: buffer,
-                capacity,
-                needed,
-            }
-            .fill_text(text)
-        }
+        unsafe { Buffer::new(buffer, capacity, needed).fill_text(text) }
     })
 }
 
@@ -245,13 +224,6 @@ pub unsafe extern "C" fn bevel_answer_tensor_data(
         let bytes = tensor.data.to_bytes();
         let values = buffer.cast::<u8>();
         // SAFETY: the caller's promise.
-        unsafe {
-            Buffer {
-                values,
-                capacity,
-                needed,
-            }
-            .fill(&bytes)
-        }
+        unsafe { Buffer::new(values, capacity, needed).fill(&bytes) }
     })
 }

@@ -256,24 +256,23 @@ pub(crate) unsafe fn put<T>(pointer: *mut T, value: T, name: &str) -> Result {
     Ok(())
 }
 
-/// A place for a new handle, which is null as long as none is there.
-///
-/// # Safety
-/// As [`put`].
-pub(crate) unsafe fn no_handle_yet<T>(pointer: *mut *mut T, name: &str) -> Result {
-    // SAFETY: the caller's promise.
-    unsafe { put(pointer, ptr::null_mut(), name) }
-}
-
 /// A buffer of the caller's: where, how many values it holds, and where to tell how many there are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Buffer<T> {
-    pub(crate) values: *mut T,
-    pub(crate) capacity: usize,
-    pub(crate) needed: *mut usize,
+    values: *mut T,
+    capacity: usize,
+    needed: *mut usize,
 }
 
 impl<T: Copy> Buffer<T> {
+    pub(crate) fn new(values: *mut T, capacity: usize, needed: *mut usize) -> Self {
+        Self {
+            values,
+            capacity,
+            needed,
+        }
+    }
+
     /// Tells how many values there are, and copies them where a buffer is given.
     ///
     /// # Safety
@@ -404,11 +403,8 @@ mod tests {
     #[test]
     fn a_buffer_is_filled_whole_or_not_at_all() {
         let (mut chars, mut needed) = ([1_u8; 4], 0);
-        let mut buffer = |capacity| Buffer {
-            values: (&raw mut chars).cast::<c_char>(),
-            capacity,
-            needed: &raw mut needed,
-        };
+        let mut buffer =
+            |capacity| Buffer::new((&raw mut chars).cast::<c_char>(), capacity, &raw mut needed);
         // SAFETY: four characters and the number can be written.
         let (small, fits) = unsafe { (buffer(3).fill_text("abc"), buffer(4).fill_text("abc")) };
         assert_eq!(

@@ -5,10 +5,11 @@
 //! closing one that another thread uses waits for nobody: what it stands for goes with the last call.
 
 use std::collections::HashMap;
-use std::ptr::without_provenance_mut;
+use std::ptr::{self, without_provenance_mut};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::answer::{Answers, bevel_answer};
+use crate::caller;
 use crate::model::{Model, bevel_model};
 use crate::status::{Failure, Result};
 #[cfg(feature = "speech")]
@@ -75,7 +76,7 @@ struct Table {
 static TABLE: RwLock<Option<Table>> = RwLock::new(None);
 
 /// A new handle.
-pub(crate) fn open<H: Handle>(of: H::Of) -> *mut H {
+fn open<H: Handle>(of: H::Of) -> *mut H {
     let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
     let table = table.get_or_insert_default();
     let key = loop {
@@ -89,6 +90,21 @@ pub(crate) fn open<H: Handle>(of: H::Of) -> *mut H {
     };
     table.open.insert(key, H::wrap(Arc::new(of)));
     without_provenance_mut(key)
+}
+
+/// Makes a thing and writes its handle to `place`, which is null where making it fails.
+///
+/// # Safety
+/// Where it is not null, a pointer can be written behind `place`.
+pub(crate) unsafe fn open_at<H: Handle>(
+    place: *mut *mut H,
+    make: impl FnOnce() -> Result<H::Of>,
+) -> Result {
+    // SAFETY: the caller's promise.
+    unsafe { caller::put(place, ptr::null_mut(), H::NAME) }?;
+    let handle = open(make()?);
+    // SAFETY: the same.
+    unsafe { caller::put(place, handle, H::NAME) }
 }
 
 /// What a handle stands for.

@@ -320,13 +320,16 @@ pub unsafe extern "C" fn bevel_model_open(
     model: *mut *mut bevel_model,
 ) -> bevel_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        unsafe {
-            caller::no_handle_yet(model, "model")?;
-            let chosen = caller::options_or_default(options)?;
-            let opened = Model::open(&bundle(path, &chosen)?, &chosen.options()?)?;
-            caller::put(model, handles::open(opened), "model")
-        }
+        let open = || {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let chosen = caller::options_or_default(options)?;
+                let bundle = bundle(path, &chosen)?;
+                Model::open(&bundle, &chosen.options()?)
+            }
+        };
+        // SAFETY: the same.
+        unsafe { handles::open_at(model, open) }
     })
 }
 
@@ -340,14 +343,16 @@ pub unsafe extern "C" fn bevel_model_open_memory(
     model: *mut *mut bevel_model,
 ) -> bevel_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        unsafe {
-            caller::no_handle_yet(model, "model")?;
-            let chosen = caller::options_or_default(options)?;
-            let bundle = packed(data, size_bytes, &chosen)?;
-            let opened = Model::open(&bundle, &chosen.options()?)?;
-            caller::put(model, handles::open(opened), "model")
-        }
+        let open = || {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let chosen = caller::options_or_default(options)?;
+                let bundle = packed(data, size_bytes, &chosen)?;
+                Model::open(&bundle, &chosen.options()?)
+            }
+        };
+        // SAFETY: the same.
+        unsafe { handles::open_at(model, open) }
     })
 }
 
@@ -395,14 +400,7 @@ pub unsafe extern "C" fn bevel_model_json(
     guard(|| {
         let json = handles::find(model)?.json().to_string();
         // SAFETY: the caller's promise.
-        unsafe {
-            Buffer {
-                values: buffer,
-                capacity,
-                needed,
-            }
-            .fill_text(&json)
-        }
+        unsafe { Buffer::new(buffer, capacity, needed).fill_text(&json) }
     })
 }
 
@@ -426,14 +424,7 @@ pub unsafe extern "C" fn bevel_model_label(
             ))
         })?;
         // SAFETY: the caller's promise.
-        unsafe {
-            Buffer {
-                values: buffer,
-                capacity,
-                needed,
-            }
-            .fill_text(label)
-        }
+        unsafe { Buffer::new(buffer, capacity, needed).fill_text(label) }
     })
 }
 
@@ -478,15 +469,15 @@ pub unsafe extern "C" fn bevel_run(
     answer: *mut *mut bevel_answer,
 ) -> bevel_status {
     guard(|| {
+        let run = || {
+            let model = handles::find(model)?;
+            let cancels = model.calls().cancels;
+            // SAFETY: the caller's promise; what inputs point to is there until this returns.
+            let items = unsafe { input::items(inputs, count, &model.manifest.input) }?;
+            model.run(&items, cancels)
+        };
         // SAFETY: the caller's promise.
-        unsafe { caller::no_handle_yet(answer, "answer") }?;
-        let model = handles::find(model)?;
-        let cancels = model.calls().cancels;
-        // SAFETY: the caller's promise; what inputs point to is there until this returns.
-        let items = unsafe { input::items(inputs, count, &model.manifest.input) }?;
-        let answers = model.run(&items, cancels)?;
-        // SAFETY: the caller's promise.
-        unsafe { caller::put(answer, handles::open(answers), "answer") }
+        unsafe { handles::open_at(answer, run) }
     })
 }
 

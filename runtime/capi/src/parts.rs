@@ -220,14 +220,7 @@ pub unsafe extern "C" fn bevel_answer_parts(
     guard(|| {
         let found = parts(handles::find(answer)?.item(item)?)?;
         // SAFETY: the caller's promise.
-        unsafe {
-            Buffer {
-                values: buffer,
-                capacity,
-                needed,
-            }
-            .fill(&found)
-        }
+        unsafe { Buffer::new(buffer, capacity, needed).fill(&found) }
     })
 }
 
@@ -248,14 +241,7 @@ pub unsafe extern "C" fn bevel_answer_part_label(
         let found = handles::find(answer)?;
         let label = label(found.item(item)?, part)?;
         // SAFETY: the caller's promise.
-        unsafe {
-            Buffer {
-                values: buffer,
-                capacity,
-                needed,
-            }
-            .fill_text(label)
-        }
+        unsafe { Buffer::new(buffer, capacity, needed).fill_text(label) }
     })
 }
 
@@ -275,14 +261,7 @@ pub unsafe extern "C" fn bevel_answer_part_text(
         let found = handles::find(answer)?;
         let text = text(found.item(item)?, part)?;
         // SAFETY: the caller's promise.
-        unsafe {
-            Buffer {
-                values: buffer,
-                capacity,
-                needed,
-            }
-            .fill_text(text)
-        }
+        unsafe { Buffer::new(buffer, capacity, needed).fill_text(text) }
     })
 }
 
@@ -302,14 +281,7 @@ pub unsafe extern "C" fn bevel_answer_part_points(
     guard(|| {
         let found = points(handles::find(answer)?.item(item)?, part)?;
         // SAFETY: the caller's promise.
-        unsafe {
-            Buffer {
-                values: buffer,
-                capacity,
-                needed,
-            }
-            .fill(&found)
-        }
+        unsafe { Buffer::new(buffer, capacity, needed).fill(&found) }
     })
 }
 
@@ -330,14 +302,7 @@ pub unsafe extern "C" fn bevel_answer_part_mask(
         let found = handles::find(answer)?;
         let found = mask(found.item(item)?, part)?;
         // SAFETY: the caller's promise.
-        unsafe {
-            Buffer {
-                values: buffer,
-                capacity,
-                needed,
-            }
-            .fill(&found)
-        }
+        unsafe { Buffer::new(buffer, capacity, needed).fill(&found) }
     })
 }
 

@@ -221,15 +221,17 @@ pub unsafe extern "C" fn bevel_stream_open(
     stream: *mut *mut bevel_stream,
 ) -> bevel_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        unsafe {
-            caller::no_handle_yet(stream, "stream")?;
-            let chosen = caller::options_or_default(options)?;
-            let live = caller::options_or_default(stream_options)?.options()?;
-            let bundle = model::bundle(path, &chosen)?;
-            let opened = Stream::open(&bundle, &chosen.options()?, &live)?;
-            caller::put(stream, handles::open(opened), "stream")
-        }
+        let open = || {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let chosen = caller::options_or_default(options)?;
+                let live = caller::options_or_default(stream_options)?.options()?;
+                let bundle = model::bundle(path, &chosen)?;
+                Stream::open(&bundle, &chosen.options()?, &live)
+            }
+        };
+        // SAFETY: the same.
+        unsafe { handles::open_at(stream, open) }
     })
 }
 
@@ -243,15 +245,17 @@ pub unsafe extern "C" fn bevel_stream_open_memory(
     stream: *mut *mut bevel_stream,
 ) -> bevel_status {
     guard(|| {
-        // SAFETY: the caller's promise.
-        unsafe {
-            caller::no_handle_yet(stream, "stream")?;
-            let chosen = caller::options_or_default(options)?;
-            let live = caller::options_or_default(stream_options)?.options()?;
-            let bundle = model::packed(data, size_bytes, &chosen)?;
-            let opened = Stream::open(&bundle, &chosen.options()?, &live)?;
-            caller::put(stream, handles::open(opened), "stream")
-        }
+        let open = || {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let chosen = caller::options_or_default(options)?;
+                let live = caller::options_or_default(stream_options)?.options()?;
+                let bundle = model::packed(data, size_bytes, &chosen)?;
+                Stream::open(&bundle, &chosen.options()?, &live)
+            }
+        };
+        // SAFETY: the same.
+        unsafe { handles::open_at(stream, open) }
     })
 }
 
@@ -364,14 +368,7 @@ pub unsafe extern "C" fn bevel_stream_event_text(
             .as_ref()
             .map_or(String::new(), |event| text(event).0);
         // SAFETY: the caller's promise.
-        unsafe {
-            Buffer {
-                values: buffer,
-                capacity,
-                needed,
-            }
-            .fill_text(&text)
-        }
+        unsafe { Buffer::new(buffer, capacity, needed).fill_text(&text) }
     })
 }
 
@@ -391,14 +388,7 @@ pub unsafe extern "C" fn bevel_stream_event_json(
         let json = serde_json::to_string(&*stream.current())
             .map_err(|e| Failure::new(bevel_status::BEVEL_INTERNAL, e.to_string()))?;
         // SAFETY: the caller's promise.
-        unsafe {
-            Buffer {
-                values: buffer,
-                capacity,
-                needed,
-            }
-            .fill_text(&json)
-        }
+        unsafe { Buffer::new(buffer, capacity, needed).fill_text(&json) }
     })
 }
 

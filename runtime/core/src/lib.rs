@@ -76,8 +76,6 @@ pub mod system;
 pub mod tensors;
 #[cfg(feature = "text")]
 pub mod text;
-#[cfg(any(feature = "text", feature = "speech"))]
-mod tokenizer;
 #[cfg(all(feature = "text", feature = "vision"))]
 mod towers;
 pub mod verify;

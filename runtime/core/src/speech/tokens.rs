@@ -1,20 +1,20 @@
 //! Token ids to text.
 
 mod bin;
+mod bpe;
 mod bytes;
 pub(super) mod characters;
 
 use std::path::Path;
 
 use bevel_manifest::TranscribeSpec;
-use tokenizers::Tokenizer;
 
 use crate::bundle::ModelFile;
 use crate::error::{Error, Result};
 use crate::speech::tokens::bin::BinTokenizer;
+use crate::speech::tokens::bpe::Bpe;
 use crate::speech::tokens::bytes::ByteTokenizer;
 use crate::speech::tokens::characters::Characters;
-use crate::tokenizer::load_tokenizer;
 
 /// The tokenizer of a speech model.
 pub(super) enum Tokens {
@@ -22,8 +22,8 @@ pub(super) enum Tokens {
     Bin(BinTokenizer),
     /// `tokenizer.json` of a byte-level BPE, and where it lies for texts that are to be encoded.
     Bytes(ByteTokenizer, ModelFile),
-    /// Any other `tokenizer.json` of Hugging Face tokenizers.
-    Json(Box<Tokenizer>),
+    /// `tokenizer.json` of any other BPE.
+    Json(Box<Bpe>),
     /// The vocabulary of a CTC model.
     Characters(Characters),
 }
@@ -45,7 +45,7 @@ impl Tokens {
         }
         match ByteTokenizer::load(file)? {
             Some(tokenizer) => Ok(Self::Bytes(tokenizer, file.clone())),
-            None => Ok(Self::Json(Box::new(load_tokenizer(file)?))),
+            None => Ok(Self::Json(Box::new(Bpe::load(file)?))),
         }
     }
 
@@ -59,10 +59,7 @@ impl Tokens {
             Self::Characters(tokens) => (tokens.len(), tokens.len() == vocabulary),
             // Whisper's files leave out the tokens of times, and vocabularies are rounded up.
             Self::Bytes(tokenizer, _) => (tokenizer.len(), tokenizer.len() <= vocabulary),
-            Self::Json(tokenizer) => {
-                let len = tokenizer.get_vocab_size(true);
-                (len, len <= vocabulary)
-            }
+            Self::Json(tokenizer) => (tokenizer.len(), tokenizer.len() <= vocabulary),
         };
         if fits {
             return Ok(());
@@ -92,10 +89,7 @@ impl Tokens {
     pub(super) fn raw(&self, ids: &[u32]) -> Result<String> {
         match self {
             Self::Bytes(tokenizer, _) => Ok(tokenizer.raw(ids)),
-            Self::Json(tokenizer) => {
-                let text = tokenizer.decode(ids, true);
-                text.map_err(|e| Error::Internal(format!("no text of tokens: {e}")))
-            }
+            Self::Json(tokenizer) => tokenizer.raw(ids),
             Self::Bin(_) | Self::Characters(_) => self.text(ids),
         }
     }
@@ -106,21 +100,13 @@ impl Tokens {
     /// [`Error::Unsupported`] when this tokenizer only reads tokens, [`Error::Input`] when it refuses the
     /// text.
     pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let whole;
-        let tokenizer = match self {
-            Self::Json(tokenizer) => tokenizer.as_ref(),
-            Self::Bytes(_, file) => {
-                whole = load_tokenizer(file)?;
-                &whole
-            }
+        match self {
+            Self::Json(tokenizer) => tokenizer.encode(text),
+            Self::Bytes(_, file) => Bpe::load(file)?.encode(text),
             Self::Bin(_) | Self::Characters(_) => {
                 let what = "this model takes neither prompt nor hot words";
-                return Err(Error::Unsupported(what.into()));
+                Err(Error::Unsupported(what.into()))
             }
-        };
-        let encoding = tokenizer.encode_fast(text, false);
-        let encoding =
-            encoding.map_err(|e| Error::Input(format!("the tokenizer refused the prompt: {e}")))?;
-        Ok(encoding.get_ids().to_vec())
+        }
     }
 }

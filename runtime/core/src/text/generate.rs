@@ -15,7 +15,7 @@ use crate::library::Runtime;
 use crate::pipeline::{Options, Timing};
 use crate::registry::{Answer, AnyPipeline, Sample};
 use crate::session::Session;
-use crate::tokenizer::load_tokenizer;
+use crate::text::tokenize::load_tokenizer;
 
 /// Tokens behind the prompt where neither caller nor model name a number.
 const NEW_TOKENS: usize = 256;

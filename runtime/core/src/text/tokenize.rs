@@ -5,7 +5,6 @@ use crate::bundle::{Bundle, ModelFile};
 use crate::error::{Error, Result};
 use crate::pipeline::{Options, Slots};
 use crate::text::rows::{Row, Rows};
-use crate::tokenizer::load_tokenizer;
 
 /// Text to `input_ids`, `attention_mask` and, where the graph asks for it, `token_type_ids`: N×T, i64,
 /// T the longest text of the batch.
@@ -54,6 +53,15 @@ impl Tokenize {
         let rows: Vec<_> = encodings.iter().map(Row::of).collect();
         self.rows.write(&rows, slots)
     }
+}
+
+/// A `tokenizer.json` of Hugging Face tokenizers.
+///
+/// # Errors
+/// [`Error::ModelFile`] when it cannot be read, [`Error::Model`] when it is not one.
+pub(crate) fn load_tokenizer(file: &ModelFile) -> Result<Tokenizer> {
+    Tokenizer::from_bytes(file.read()?)
+        .map_err(|e| Error::model(file.path(), format!("not a tokenizer.json: {e}")))
 }
 
 /// The text input of a bundle, and its tokenizer without padding.

@@ -152,7 +152,6 @@ mod tests {
     use bevel_tests::{needs, pulled};
 
     use super::*;
-    use crate::tokenizer::load_tokenizer;
 
     /// All ids of Whisper's vocabulary, alone and in pairs, against the tokenizers library.
     #[test]
@@ -160,7 +159,7 @@ mod tests {
         let path = needs!(pulled("whisper-base")).join("tokenizer.json");
         let file = ModelFile::from(path.as_path());
         let bytes = ByteTokenizer::load(&file).unwrap().unwrap();
-        let whole = load_tokenizer(&file).unwrap();
+        let whole = tokenizers::Tokenizer::from_file(&path).unwrap();
         assert_eq!(bytes.len(), whole.get_vocab_size(true));
         for id in 0..bytes.len() as u32 + 10 {
             for ids in [vec![id], vec![id, (id * 7919) % 51_000, 220]] {

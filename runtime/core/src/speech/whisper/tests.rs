@@ -7,6 +7,7 @@ use bevel_prep::audio::Resampler;
 use bevel_tests::{bundle, needs, root, shared};
 
 use super::*;
+use crate::bundle::ModelFile;
 use crate::speech::SAMPLE_RATE_HZ;
 use crate::speech::model::tests::whisper;
 use crate::speech::sound::Sound;
@@ -47,9 +48,8 @@ fn samples(path: &Path) -> Vec<f32> {
 /// As `generate` of transformers prompts a multilingual and an English-only checkpoint.
 #[test]
 fn a_model_of_one_language_is_not_told_it() {
-    let tokens = Tokens::Json(Box::new(tokenizers::Tokenizer::new(
-        tokenizers::models::bpe::BPE::default(),
-    )));
+    let file = root().join("tests/golden/optimum/whisper/tokenizer.json");
+    let tokens = Tokens::load(&ModelFile::from(file.as_path()), &whisper(&[])).unwrap();
     let options = Options::default();
     let many = Prompt::new(&whisper(&[("en", 10), ("de", 11)]), &options, &tokens).unwrap();
     assert_eq!(many.ids(Some(11)), [1, 11, 3, 4]);
