@@ -51,29 +51,13 @@ fn devices() -> Vec<&'static str> {
 
 /// Runs on each device and on the CPU, compares the answers, and tells how long each takes.
 fn compare(model: &Path, input: &Path, same: impl Fn(&Value, &Value)) {
-    let run = |device: &str| {
-        let run = [
-            "run",
-            arg(model),
-            arg(input),
-            "--variant",
-            "fp32",
-            "--device",
-            device,
-        ];
-        json(&[&run[..], &["--json"]].concat()).remove(0)
+    let ask = |what: &str, device: &str, more: &[&str]| {
+        let ask = [what, arg(model), arg(input), "--variant", "fp32"];
+        json(&[&ask[..], &["--device", device, "--json"], more].concat()).remove(0)
     };
+    let run = |device: &str| ask("run", device, &[]);
     let speed = |device: &str| {
-        let bench = [
-            "bench",
-            arg(model),
-            arg(input),
-            "--variant",
-            "fp32",
-            "--device",
-            device,
-        ];
-        let report = json(&[&bench[..], &["--repeat", "20", "--json"]].concat()).remove(0);
+        let report = ask("bench", device, &["--repeat", "20"]);
         println!(
             "{} on {device}: load {:.0} ms, run p50 {:.2} ms, p95 {:.2} ms",
             model.file_name().unwrap().to_string_lossy(),
