@@ -61,6 +61,28 @@ impl Answer {
     }
 }
 
+/// What a device has room for, beside ONNX Runtime.
+#[test]
+#[ignore = "`make test-cross` builds what it weighs"]
+fn programs_are_small() {
+    for (file, limit) in [
+        ("bevel-text", 6_000_000),
+        ("bevel-vision", 6_000_000),
+        ("bevel-speech", 6_000_000),
+        ("bevel", 12_000_000),
+        ("libbevel.so", 10_000_000),
+    ] {
+        let file = root().join("target/cross/generic-aarch64").join(file);
+        let size = std::fs::metadata(&file).unwrap().len();
+        println!("{}: {size} bytes", file.display());
+        assert!(
+            size <= limit,
+            "{} has {size} bytes, limit {limit}",
+            file.display()
+        );
+    }
+}
+
 #[test]
 #[ignore = "`make test-cross` builds what it runs"]
 fn arm_answers_as_this_machine_does() {

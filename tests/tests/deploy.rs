@@ -163,6 +163,24 @@ fn another_board_is_told() {
 }
 
 #[test]
+fn the_self_test_runs_where_the_model_does() {
+    let bundle = needs!(bundle(MINILM));
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    // Of a provider that this ONNX Runtime lacks.
+    let acl = profile(folder.path(), &[("\"cpu\"", "\"acl\"")]);
+    deployed(&bundle, &acl, &out);
+    let output = started(&out, &["self-test"]);
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    assert!(told(&output).contains("ACL"), "{}", told(&output));
+    let both = profile(folder.path(), &[("\"cpu\"", "\"acl\", \"cpu\"")]);
+    deployed(&bundle, &both, &out);
+    let output = started(&out, &["self-test"]);
+    assert!(told(&output).contains("cpu answers"), "{}", told(&output));
+    assert_eq!(success(&output), "OK\n");
+}
+
+#[test]
 fn other_answers_than_recorded_are_told() {
     let bundle = needs!(bundle(MINILM));
     let folder = tempfile::tempdir().unwrap();
@@ -327,6 +345,13 @@ fn what_would_not_run_there_is_not_deployed() {
     let glibc = bevel::system::glibc().unwrap().to_string();
     let text = fs::read_to_string(&here).unwrap();
     fs::write(&old, text.replace(&glibc, "2.0")).unwrap();
+    let boards = tempfile::tempdir().unwrap();
+    let provider = |name: &str| {
+        let folder = boards.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        profile(&folder, &[("\"cpu\"", &format!("\"{name}\", \"cpu\""))])
+    };
+    let (openvino, abacus) = (provider("openvino"), provider("abacus"));
     struct Case<'a> {
         name: &'a str,
         target: &'a Path,
@@ -359,6 +384,20 @@ fn what_would_not_run_there_is_not_deployed() {
             more: &["-o", arg(&out)],
             code: 2,
             says: "no target `toaster`",
+        },
+        Case {
+            name: "a provider that is not brought",
+            target: &openvino,
+            more: &["-o", arg(&out)],
+            code: 6,
+            says: "does not bring provider `openvino`",
+        },
+        Case {
+            name: "a provider that nobody knows",
+            target: &abacus,
+            more: &["-o", arg(&out)],
+            code: 2,
+            says: "profile here: no device `abacus`",
         },
         Case {
             name: "no such variant",

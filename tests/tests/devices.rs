@@ -6,8 +6,10 @@
 // Helpers of a test fail it by panicking, as its body does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use bevel::TensorData;
 use bevel_onnx::{DType, Dim, Graph, Tensor};
 use bevel_tests::{Tolerance, arg, bevel, root, skipped, success};
 use serde_json::Value;
@@ -73,6 +75,14 @@ fn answer(bundle: &Path, device: &[&str]) -> Vec<f64> {
     data.iter().map(|v| v.as_f64().unwrap()).collect()
 }
 
+/// The numbers of nested lists.
+fn flat(value: &Value) -> Vec<f64> {
+    match value.as_array() {
+        Some(list) => list.iter().flat_map(flat).collect(),
+        None => vec![value.as_f64().unwrap()],
+    }
+}
+
 fn refused(arguments: &[&str], code: i32, says: &[&str]) {
     let output = bevel().args(arguments).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -129,6 +139,46 @@ fn what_cannot_be_had_says_why_and_the_cpu_stands_in_only_where_listed() {
         note.contains("note: device acl") && note.contains("cpu answers"),
         "{note}"
     );
+}
+
+#[test]
+fn verify_runs_where_it_is_told_and_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = small(folder.path());
+    let io = folder.path().join("io.safetensors");
+    let x: Value = serde_json::from_str(&input()).unwrap();
+    let x = flat(&x["x"]);
+    let y = answer(&bundle, &[]);
+    let recorded = [
+        ("input.x", vec![1, 3, 16, 16], x),
+        ("output.y", vec![1, 10], y),
+    ];
+    let recorded = recorded.map(|(name, shape, values)| {
+        let data = TensorData::F32(values.into_iter().map(|v| v as f32).collect());
+        (name.to_owned(), bevel::Tensor { shape, data })
+    });
+    let recorded = bevel::tensors::to_safetensors(&BTreeMap::from(recorded)).unwrap();
+    std::fs::write(&io, recorded).unwrap();
+    let verify = [
+        "verify",
+        arg(&bundle),
+        "--io",
+        arg(&io),
+        "--json",
+        "--device",
+    ];
+    let on = |device: &'static str| [&verify[..], &[device]].concat();
+    assert_eq!(json(&on("cpu"))["device"], "cpu");
+    let report = json(&on("acl,cpu"));
+    assert_eq!(
+        (&report["device"], &report["ok"]),
+        (&"cpu".into(), &true.into())
+    );
+    assert!(
+        report["refused"].as_str().unwrap().contains("ACL"),
+        "{report}"
+    );
+    refused(&on("acl"), 4, &["ACL"]);
 }
 
 #[test]

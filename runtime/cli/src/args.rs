@@ -390,6 +390,9 @@ pub struct VerifyArgs {
     /// Recorded tensors `input.NAME` and `output.NAME`.
     #[arg(long, value_name = "FILE.safetensors")]
     pub io: Option<PathBuf>,
+    /// Where the graphs run, as `bevel run` takes it.
+    #[arg(long, value_name = "LIST", default_value = "cpu")]
+    pub device: Devices,
     /// Precision; fp32 where there is one.
     #[arg(long)]
     pub variant: Option<String>,

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use anyhow::Context;
 use bevel::verify::{self, Compared, LEAST_IOU, Recording, Tolerance, Verified};
-use bevel::{Bundle, ModelFile};
+use bevel::{Bundle, ModelFile, Options};
 use bevel_manifest::{Decode, ErrorKind, FileEntry};
 use serde::Serialize;
 
 use crate::args::VerifyArgs;
-use crate::failure::fail;
+use crate::failure::{fail, note};
 use crate::open;
 use crate::show::table;
 
@@ -41,6 +41,12 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
     if let Some(io) = &args.io {
         let verified = compare(args, bundle.as_ref(), io)?;
         report.ok = verified.outputs.iter().all(|o| o.ok);
+        if let Some(why) = &verified.refused {
+            note(&format!(
+                "{why}; {} answers, as the list allows",
+                verified.device
+            ));
+        }
         report.verified = Some(verified);
     } else if plain {
         return Err(fail(
@@ -124,19 +130,25 @@ pub fn entry(name: &str, file: &ModelFile) -> anyhow::Result<FileEntry> {
 fn compare(args: &VerifyArgs, bundle: Option<&Bundle>, io: &Path) -> anyhow::Result<Verified> {
     let recording = read(io)?;
     let tolerance = tolerance(args);
+    let mut options = Options::default();
+    options.devices = args.device.clone();
     let Some(bundle) = bundle else {
         let model = args.model.as_path().into();
         let graphs = BTreeMap::from([("model", &model)]);
-        return Ok(verify::verify(&graphs, None, &recording, tolerance)?);
+        return Ok(verify::verify(
+            &graphs, None, &recording, &options, tolerance,
+        )?);
     };
     let mut names = bundle.manifest().variants.iter().map(|v| v.name.as_str());
     let fp32 = names.find(|name| *name == "fp32");
     let variant = args.variant.as_deref().or(fp32);
     if let Some(role) = &args.graph {
         let graph = bundle.graph(variant, role)?;
-        return Ok(verify::verify_one(role, graph, &recording, tolerance)?);
+        return Ok(verify::verify_one(
+            role, graph, &recording, &options, tolerance,
+        )?);
     }
-    recorded(bundle, variant, &recording, tolerance)
+    recorded(bundle, variant, &recording, &options, tolerance)
 }
 
 /// Runs all graphs of a variant.
@@ -144,6 +156,7 @@ pub fn recorded(
     bundle: &Bundle,
     variant: Option<&str>,
     recording: &Recording,
+    options: &Options,
     tolerance: Tolerance,
 ) -> anyhow::Result<Verified> {
     let graphs = bundle.graphs(variant)?;
@@ -151,7 +164,9 @@ pub fn recorded(
         Decode::Generate(spec) => Some(spec),
         _ => None,
     };
-    Ok(verify::verify(&graphs, generation, recording, tolerance)?)
+    Ok(verify::verify(
+        &graphs, generation, recording, options, tolerance,
+    )?)
 }
 
 /// The recording in a safetensors file.

@@ -49,6 +49,11 @@ pub struct Verified {
     pub graphs: Vec<String>,
     /// Roles of graphs that nothing recorded feeds and no recorded output needs.
     pub idle: Vec<String>,
+    /// Where they ran, as `--device` takes it.
+    pub device: String,
+    /// Why not on the device that was listed first, where they did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// One row an output, in order of name.
     pub outputs: Vec<Compared>,
 }
@@ -81,7 +86,7 @@ impl Recording {
     }
 }
 
-/// Runs all of `graphs`, role to file; `generation` is how the bundle says a causal decoder ends.
+/// Runs all of `graphs`, role to file, where `options` say; `generation` is how the bundle says a causal decoder ends.
 /// Every recorded input must be used and every recorded output be answered.
 ///
 /// # Errors
@@ -91,12 +96,18 @@ pub fn verify(
     graphs: &BTreeMap<&str, &ModelFile>,
     generation: Option<&GenerateSpec>,
     recording: &Recording,
+    options: &Options,
     tolerance: Tolerance,
 ) -> Result<Verified> {
     let mut waiting = Vec::new();
     for (role, file) in graphs {
-        waiting.push((*role, Session::load(file, &Options::default())?));
+        waiting.push((*role, Session::load(file, options)?));
     }
+    // All of them are loaded alike, so that one of them tells.
+    let (device, refused) = match waiting.first() {
+        Some((_, session)) => place(session),
+        None => Default::default(),
+    };
     let mut known = Known::new(&recording.inputs);
     let mut ran: Vec<String> = Vec::new();
     while let Some((at, inputs)) = next(&waiting, &mut known)? {
@@ -127,6 +138,8 @@ pub fn verify(
     Ok(Verified {
         graphs: ran,
         idle: waiting.iter().map(|(role, _)| (*role).to_owned()).collect(),
+        device,
+        refused,
         outputs,
     })
 }
@@ -140,9 +153,10 @@ pub fn verify_one(
     role: &str,
     graph: &ModelFile,
     recording: &Recording,
+    options: &Options,
     tolerance: Tolerance,
 ) -> Result<Verified> {
-    let mut session = Session::load(graph, &Options::default())?;
+    let mut session = Session::load(graph, options)?;
     let mut known = Known::new(&recording.inputs);
     for (name, tensor) in &recording.outputs {
         known
@@ -170,11 +184,20 @@ pub fn verify_one(
             names.join(", ")
         )));
     }
+    let (device, refused) = place(&session);
     Ok(Verified {
         graphs: vec![role.to_owned()],
         idle: Vec::new(),
+        device,
+        refused,
         outputs,
     })
+}
+
+/// Where a graph runs, and why not on the device that was listed first.
+fn place(session: &Session) -> (String, Option<String>) {
+    let refused = session.refused().map(str::to_owned);
+    (session.device().to_string(), refused)
 }
 
 /// The first graph that can run, and what it is fed.

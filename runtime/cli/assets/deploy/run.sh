@@ -46,13 +46,14 @@ self_test() {
         printf '%s\n' "$found" | grep -A1 '^PROBLEM' >&2 || true
         fail "$code" "this is not @BOARD@ as it was deployed for, or it lacks something" || return
     }
-    "$bevel" verify "$model" --io "$here/self-test.safetensors" --other-machine >/dev/null ||
+    "$bevel" verify "$model" --io "$here/self-test.safetensors" --other-machine --device "$device" >/dev/null ||
         fail $? "the model does not answer as it did when it was deployed" || return
 }
 
-# What has passed: this content, with this kernel on this kind of machine.
+# What has passed: this content, on these devices, with this kernel on this kind of machine.
 tested() {
     uname -mr
+    echo "$device"
     cat "$here/SHA256SUMS"
 }
 

@@ -14,6 +14,7 @@
 
 mod archive;
 mod deb;
+mod devices;
 mod model;
 mod name;
 mod parts;
@@ -27,8 +28,8 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use bevel::Bundle;
 use bevel::verify::Tolerance;
+use bevel::{Bundle, Devices, Options};
 use bevel_manifest::{ErrorKind, Target};
 use serde::Serialize;
 
@@ -98,6 +99,7 @@ impl Output {
 /// Writes the deployment, and copies and starts it where that is asked for.
 pub fn deploy(args: &DeployArgs) -> anyhow::Result<()> {
     let target = targets::find(&args.target)?;
+    let devices = devices::of(&target)?;
     let outputs: Vec<_> = args.output.iter().map(|path| Output::of(path)).collect();
     if outputs.is_empty() && args.ssh.is_none() {
         let what = "give -o DIR, NAME.tar.zst or NAME.deb, or --ssh HOST";
@@ -121,7 +123,7 @@ pub fn deploy(args: &DeployArgs) -> anyhow::Result<()> {
     let mut made = fill(
         &staged,
         args,
-        &target,
+        (&target, &devices),
         &bundle,
         &name,
         chosen,
@@ -159,7 +161,7 @@ fn needed(bundle: &Bundle, chosen: &Chosen, parts: [&Part; 2]) -> anyhow::Result
 fn fill(
     staged: &Staged,
     args: &DeployArgs,
-    target: &Target,
+    (target, devices): (&Target, &Devices),
     bundle: &Bundle,
     name: &str,
     chosen: Chosen,
@@ -168,7 +170,7 @@ fn fill(
     let mut notes = Vec::new();
     staged.copy(&program.path, "bin/bevel", true)?;
     staged.copy(&library.path, LIBRARY, false)?;
-    let beside = parts::beside(&library.path, target)?;
+    let beside = parts::beside(&library.path, devices)?;
     for path in &beside {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         staged.copy(path, &format!("lib/{file}"), false)?;
@@ -185,7 +187,13 @@ fn fill(
     staged.write(RECORDING, &recorded.safetensors, false)?;
     // What does not even pass here would be called broken there.
     let recording = verify::read(&staged.path().join(RECORDING))?;
-    let verified = verify::recorded(&bundle, None, &recording, Tolerance::DEVICE)?;
+    let verified = verify::recorded(
+        &bundle,
+        None,
+        &recording,
+        &Options::default(),
+        Tolerance::DEVICE,
+    )?;
     if let Some(what) = verify::breaches(&verified, Tolerance::DEVICE) {
         let what =
             format!("the model answers differently each time: {what}; --sample another input");
@@ -206,6 +214,7 @@ fn fill(
     let facts = Facts {
         name,
         target,
+        devices,
         manifest: &manifest,
         chosen: &chosen,
         service,

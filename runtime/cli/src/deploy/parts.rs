@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use bevel::Devices;
 use bevel::elf::Elf;
 use bevel_manifest::{ErrorKind, Target};
 
-use super::text;
+use super::devices;
 use crate::failure::fail;
 
 /// A file that runs on the board.
@@ -55,14 +56,13 @@ pub fn library(given: Option<&Path>, target: &Target) -> anyhow::Result<Part> {
     part(path, target, &next)
 }
 
-/// The libraries of providers beside ONNX Runtime that the board's devices need, and licences.
-pub fn beside(library: &Path, target: &Target) -> anyhow::Result<Vec<PathBuf>> {
+/// The libraries of providers beside ONNX Runtime, and licences.
+pub fn beside(library: &Path, devices: &Devices) -> anyhow::Result<Vec<PathBuf>> {
     // Behind a link are the other files of the same release.
     let library = library.canonicalize()?;
     let folder = library.parent().unwrap_or(Path::new(""));
     let mut wanted = vec!["LICENSE", "ThirdPartyNotices.txt"];
-    let gpu = text::devices(target).into_iter().any(|d| !d.is_cpu());
-    if gpu {
+    if devices::need_nvidia(devices) {
         wanted.extend([
             "libonnxruntime_providers_shared.so",
             "libonnxruntime_providers_cuda.so",

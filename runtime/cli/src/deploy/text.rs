@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use bevel::Device;
+use bevel::Devices;
 use bevel_manifest::{Manifest, Target, Task};
 
+use super::devices;
 use super::model::Chosen;
 
 const RUN: &str = include_str!("../../assets/deploy/run.sh");
@@ -57,6 +58,7 @@ pub struct Facts<'a> {
     /// See [`super::name`].
     pub name: &'a str,
     pub target: &'a Target,
+    pub devices: &'a Devices,
     pub manifest: &'a Manifest,
     pub chosen: &'a Chosen,
     pub service: Service,
@@ -81,6 +83,7 @@ fn values(facts: &Facts<'_>) -> BTreeMap<&'static str, String> {
     let Facts {
         name,
         target,
+        devices,
         manifest,
         chosen,
         service,
@@ -90,7 +93,7 @@ fn values(facts: &Facts<'_>) -> BTreeMap<&'static str, String> {
         .as_ref()
         .map(|from| from.license.as_str());
     let license = license.filter(|license| !license.is_empty());
-    let gpu = devices(target).iter().any(|device| !device.is_cpu());
+    let gpu = devices::need_nvidia(devices);
     let cores = cores(&target.cores);
     let unit = service.unit(name);
     let set = |line: &str, wanted: bool| match wanted {
@@ -107,7 +110,7 @@ fn values(facts: &Facts<'_>) -> BTreeMap<&'static str, String> {
         ("GLIBC", target.glibc.to_string()),
         ("THREADS", target.threads.to_string()),
         ("MEMORY_MIB", target.memory_cap_mib.to_string()),
-        ("DEVICES", list(&devices(target))),
+        ("DEVICES", plain(&devices.to_string())),
         (
             "AFFINITY",
             set(&format!("CPUAffinity={cores}"), !cores.is_empty()),
@@ -134,23 +137,6 @@ fn values(facts: &Facts<'_>) -> BTreeMap<&'static str, String> {
         // Compilers of GPU kernels write what they run.
         ("WRITE_EXECUTE", set("MemoryDenyWriteExecute=yes", !gpu)),
     ])
-}
-
-/// The providers of a profile that are devices of Bevel.
-pub fn devices(target: &Target) -> Vec<Device> {
-    // Those whose libraries can be put beside ONNX Runtime.
-    let shipped = |device: &Device| matches!(device.provider().name, "cpu" | "cuda" | "tensorrt");
-    let known = target.providers.iter().filter_map(|name| name.parse().ok());
-    let known: Vec<Device> = known.filter(shipped).collect();
-    match known.is_empty() {
-        true => vec![Device::cpu()],
-        false => known,
-    }
-}
-
-fn list(devices: &[Device]) -> String {
-    let names: Vec<_> = devices.iter().map(Device::to_string).collect();
-    names.join(",")
 }
 
 /// As `--cores` and `CPUAffinity=` take them.

@@ -97,7 +97,7 @@ impl Side {
         let bundle = Bundle::load(bundle)?;
         let recording = verify::read(recording)?;
         let tolerance = Tolerance::default();
-        let verified = verify::recorded(&bundle, None, &recording, tolerance)?;
+        let verified = verify::recorded(&bundle, None, &recording, &Options::default(), tolerance)?;
         Ok(verify::breaches(&verified, tolerance))
     }
 

@@ -98,7 +98,7 @@ fn graphs_run_when_their_inputs_are_known() {
     let (_folder, files) = saved(&[decoder(), encoder()]);
     // Alphabetically the decoder comes first, and waits.
     let graphs = BTreeMap::from([("decoder", &files[0]), ("encoder", &files[1])]);
-    let verified = verify(&graphs, None, &both(), CLOSE).unwrap();
+    let verified = verify(&graphs, None, &both(), &Options::default(), CLOSE).unwrap();
     assert_eq!(verified.graphs, ["encoder", "decoder"]);
     assert_eq!(verified.outputs.len(), 2);
     assert!(
@@ -112,7 +112,7 @@ fn graphs_run_when_their_inputs_are_known() {
         ("input.input_values", f32s(&[1, 1], &[0.0])),
         ("output.last_hidden_state", f32s(&[1, 1], &[1.0])),
     ]);
-    let verified = verify(&other, None, &alone, CLOSE).unwrap();
+    let verified = verify(&other, None, &alone, &Options::default(), CLOSE).unwrap();
     assert_eq!(verified.idle, ["decoder"]);
 }
 
@@ -120,14 +120,14 @@ fn graphs_run_when_their_inputs_are_known() {
 fn one_graph_is_fed_what_the_others_should_have_given() {
     let (_folder, files) = saved(&[decoder()]);
     let mut wrong = both();
-    let verified = verify_one("decoder", &files[0], &wrong, CLOSE).unwrap();
+    let verified = verify_one("decoder", &files[0], &wrong, &Options::default(), CLOSE).unwrap();
     let names: Vec<_> = verified.outputs.iter().map(|o| o.name.as_str()).collect();
     assert_eq!(names, ["logits"]);
     assert!(verified.outputs[0].ok);
     wrong
         .outputs
         .insert("logits".into(), f32s(&[1, 2], &[12.5, 24.4]));
-    let verified = verify_one("decoder", &files[0], &wrong, CLOSE).unwrap();
+    let verified = verify_one("decoder", &files[0], &wrong, &Options::default(), CLOSE).unwrap();
     assert!(!verified.outputs[0].ok);
     assert!((verified.outputs[0].max_abs - 0.1).abs() < 1e-5);
 }
@@ -175,7 +175,7 @@ fn what_does_not_fit_is_named() {
     for case in cases {
         let mut recording = both();
         (case.change)(&mut recording);
-        let error = verify(&graphs, None, &recording, CLOSE)
+        let error = verify(&graphs, None, &recording, &Options::default(), CLOSE)
             .unwrap_err()
             .to_string();
         for part in case.says {
@@ -256,7 +256,8 @@ fn what_a_decoder_goes_on_with_is_compared_exactly() {
             ("input.attention_mask", matrix(case.mask)),
             ("output.greedy_ids", matrix(case.recorded)),
         ]);
-        let verified = verify(&graphs, Some(&spec), &recording, CLOSE).unwrap();
+        let verified =
+            verify(&graphs, Some(&spec), &recording, &Options::default(), CLOSE).unwrap();
         assert_eq!(verified.outputs.len(), 1);
         assert_eq!(verified.outputs[0].ok, case.ok, "{}", case.name);
     }
@@ -264,7 +265,7 @@ fn what_a_decoder_goes_on_with_is_compared_exactly() {
         ("input.input_ids", i64s(&[1, 2], &[1, 2])),
         ("output.greedy_ids", i64s(&[1, 1], &[1])),
     ]);
-    let error = verify(&graphs, Some(&spec), &short, CLOSE).unwrap_err();
+    let error = verify(&graphs, Some(&spec), &short, &Options::default(), CLOSE).unwrap_err();
     assert!(error.to_string().contains("the 1×2 ids"), "{error}");
 }
 
