@@ -111,13 +111,15 @@ cross: ## Build for a board, such as T=rpi4, into target/cross
 test-cross: $(DEV) ## Build for ARM and compare its answers, emulated, with those of this machine
 	@command -v cargo-nextest >/dev/null || $(CARGO) install --locked cargo-nextest
 	@scripts/qemu.sh
+	@$(DEV) $(PULL)
+	@$(call CONVERT,$(DEV)) >/dev/null
 	@for task in text vision speech; do \
 		FEATURES=runtime,$$task scripts/cross.sh generic-aarch64; \
 		mv target/cross/generic-aarch64/bevel target/cross/generic-aarch64/bevel-$$task; \
 	done
 	@scripts/cross.sh generic-aarch64
 	@scripts/cross.sh generic-armv7
-	@$(CARGO) nextest run --locked -p bevel-tests --run-ignored all --success-output final -E 'binary(cross) | test(in_qemu)'
+	@BEVEL_REQUIRE=models $(CARGO) nextest run --locked -p bevel-tests --run-ignored all --success-output final -E 'binary(cross) | test(in_qemu)'
 
 # Nightly alone has the instrumentation; a run that finds something stops with the input's path.
 SECONDS := 300

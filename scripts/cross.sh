@@ -17,8 +17,10 @@ fi
 value() { sed -nE "s/^$1 *= *\"([^\"]+)\".*/\1/p" "$profile"; }
 name=$(value name) triple=$(value triple) glibc=$(value glibc)
 : "${name:?in $profile}" "${triple:?in $profile}" "${glibc:?in $profile}"
-# What a board runs; no microphone, for which the program would need ALSA's library to start.
-features=${FEATURES:-runtime,text,vision,speech,listen}
+# What a board runs; no microphone, for which the program would need ALSA's library to start. Providers have
+# features of their names, and link nothing.
+providers=$(sed -nE 's/^providers *= *\[(.*)\].*/\1/p' "$profile" | tr -d ' "' | tr ',' '\n' | sed '/^cpu$/d;s/^/,/' | tr -d '\n')
+features=${FEATURES:-runtime,text,vision,speech,listen}$providers
 build=${PROFILE:-device}
 
 case $triple in
@@ -71,7 +73,7 @@ cargo_build() {
         --target-dir target/cross/build "$@"
 }
 cargo_build -p bevel-cli --no-default-features --features "$features"
-[ ! -d runtime/capi ] || cargo_build -p bevel-capi
+[ ! -d runtime/capi ] || cargo_build -p bevel-capi ${providers:+--features "${providers#,}"}
 
 # The file is for the board's processor and needs no newer C library than the board has.
 check() {

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use bevel_tests::{arg, bevel, bundle, missing, needs, pulled, root, success};
+use bevel_tests::{arg, bevel, bundle, missing, needs, pulled, root, skipped, success};
 use serde_json::Value;
 
 const MINILM: &str = "all-minilm-l6-v2";
@@ -151,6 +151,69 @@ fn what_is_not_as_it_was_is_named() {
 }
 
 #[test]
+fn a_list_of_hashes_that_is_cut_off_or_no_list_is_told() {
+    let bundle = needs!(bundle(MINILM));
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    deployed(&bundle, &profile(folder.path(), &[]), &out);
+    let sums = out.join("SHA256SUMS");
+    let whole = fs::read_to_string(&sums).unwrap();
+    let half = &whole[..whole.len() / 2];
+    for text in ["garbage\n", half, ""] {
+        fs::write(&sums, text).unwrap();
+        let output = started(&out, &["self-test"]);
+        assert_eq!(output.status.code(), Some(3), "{text}: {output:?}");
+        assert!(told(&output).contains("SHA256SUMS"), "{}", told(&output));
+    }
+}
+
+#[test]
+fn a_program_that_does_not_start_is_told_with_its_reason() {
+    let bundle = needs!(bundle(MINILM));
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    deployed(&bundle, &profile(folder.path(), &[]), &out);
+    // With the right hash, as one for another processor would have it.
+    let program = out.join("bin/bevel");
+    let sums = out.join("SHA256SUMS");
+    let hash = |path: &Path| {
+        let output = Command::new("sha256sum").arg(path).output().unwrap();
+        success(&output)[..64].to_owned()
+    };
+    let before = hash(&program);
+    fs::write(&program, "#!/nowhere/loader\n").unwrap();
+    let text = fs::read_to_string(&sums).unwrap();
+    fs::write(&sums, text.replace(&before, &hash(&program))).unwrap();
+    let output = started(&out, &["self-test"]);
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    let said = told(&output);
+    assert!(said.contains("bin/bevel does not start here"), "{said}");
+    assert!(said.contains("glibc"), "{said}");
+}
+
+/// As `CPUAffinity=` confines the service.
+#[test]
+fn a_service_that_is_confined_to_a_core_passes() {
+    let bundle = needs!(bundle(MINILM));
+    let cores = std::thread::available_parallelism().unwrap().get();
+    if cores < 2 {
+        skipped("one core");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let last = profile(
+        folder.path(),
+        &[("threads = 1\n", "threads = 1\ncores = [1]\n")],
+    );
+    deployed(&bundle, &last, &out);
+    let mut run = Command::new("taskset");
+    run.env_clear().args(["-c", "1"]).arg(out.join("run.sh"));
+    let output = run.arg("self-test").output().unwrap();
+    assert_eq!(success(&output), "OK\n");
+}
+
+#[test]
 fn another_board_is_told() {
     let bundle = needs!(bundle(MINILM));
     let folder = tempfile::tempdir().unwrap();
@@ -283,7 +346,7 @@ fn a_package_installs_and_starts_nothing() {
     let unit = system.join("lib/systemd/system/bevel-kitchen@.service");
     let unit = fs::read_to_string(unit).unwrap();
     assert!(unit.contains("ExecStart=/opt/bevel/kitchen/run.sh run --json -\n"));
-    assert!(unit.contains("MemoryMax=1024M\n"), "{unit}");
+    assert!(unit.contains("MemoryMax=1152M\n"), "{unit}");
     assert!(!system.join("etc/systemd/system").exists());
 }
 
@@ -352,6 +415,7 @@ fn what_would_not_run_there_is_not_deployed() {
         profile(&folder, &[("\"cpu\"", &format!("\"{name}\", \"cpu\""))])
     };
     let (openvino, abacus) = (provider("openvino"), provider("abacus"));
+    let (cuda, command) = (provider("cuda"), provider("tensorrt:cache=$(reboot)"));
     struct Case<'a> {
         name: &'a str,
         target: &'a Path,
@@ -398,6 +462,20 @@ fn what_would_not_run_there_is_not_deployed() {
             more: &["-o", arg(&out)],
             code: 2,
             says: "profile here: no device `abacus`",
+        },
+        Case {
+            name: "a GPU without its libraries",
+            target: &cuda,
+            more: &["-o", arg(&out)],
+            code: 4,
+            says: "libonnxruntime_providers_shared.so",
+        },
+        Case {
+            name: "a provider that is a command",
+            target: &command,
+            more: &["-o", arg(&out)],
+            code: 2,
+            says: "no character but letters",
         },
         Case {
             name: "no such variant",

@@ -393,6 +393,8 @@ pub struct VerifyArgs {
     /// Where the graphs run, as `bevel run` takes it.
     #[arg(long, value_name = "LIST", default_value = "cpu")]
     pub device: Devices,
+    #[command(flatten)]
+    pub limits: LimitArgs,
     /// Precision; fp32 where there is one.
     #[arg(long)]
     pub variant: Option<String>,

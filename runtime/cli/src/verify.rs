@@ -39,6 +39,7 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
         report.files = check_hashes(bundle)?;
     }
     if let Some(io) = &args.io {
+        open::runtime(&args.limits)?;
         let verified = compare(args, bundle.as_ref(), io)?;
         report.ok = verified.outputs.iter().all(|o| o.ok);
         if let Some(why) = &verified.refused {

@@ -42,6 +42,19 @@ pub fn has(feature: &str) -> bool {
     features.any(|(name, has)| has && names.contains(&name))
 }
 
+/// Processors of the machine, also those that this process may not use; at least 1.
+pub fn processors() -> usize {
+    let allowed = std::thread::available_parallelism().map_or(1, usize::from);
+    let entries = std::fs::read_dir("/sys/devices/system/cpu");
+    let names = entries.into_iter().flatten().flatten();
+    let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let is_processor = |name: &String| {
+        let number = name.strip_prefix("cpu").unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    names.filter(is_processor).count().max(allowed)
+}
+
 /// Physical cores that this process may use, at least 1. Two threads on one core slow matrix
 /// products down, so hyper-threads do not count.
 pub fn physical_cores() -> usize {

@@ -7,12 +7,22 @@ bevel=$here/bin/bevel
 model=$here/model.bevel
 ORT_DYLIB_PATH=$here/lib/libonnxruntime.so.1
 ORT_DISABLE_TELEMETRY=1
-export ORT_DYLIB_PATH ORT_DISABLE_TELEMETRY
+# A service has no home folder to keep engines of TensorRT in.
+BEVEL_CACHE_DIR=${BEVEL_CACHE_DIR:-${STATE_DIRECTORY:-}}
+export ORT_DYLIB_PATH ORT_DISABLE_TELEMETRY BEVEL_CACHE_DIR
 
 threads=${BEVEL_THREADS:-@THREADS@}
 device=${BEVEL_DEVICE:-@DEVICES@}
 memory_cap=${BEVEL_MEMORY_CAP:-@MEMORY_MIB@MiB}
 cores=${BEVEL_CORES-@CORES@}
+
+# Becomes `bevel VERB` of the model within its limits.
+within_limits() {
+    verb=$1
+    shift
+    exec "$bevel" "$verb" "$model" --threads "$threads" --device "$device" --memory-cap "$memory_cap" \
+        ${cores:+--cores "$cores"} "$@"
+}
 
 usage() {
     cat <<END
@@ -36,24 +46,30 @@ fail() {
 
 # Codes are those of bevel: 3 for a file that is not what it was, 4 for another board, 7 for another answer.
 self_test() {
-    [ -s "$here/SHA256SUMS" ] || fail 3 "SHA256SUMS is missing, copy it again" || return
+    # The last line is there only where all are.
+    grep -q '  target\.toml$' "$here/SHA256SUMS" 2>/dev/null ||
+        fail 3 "SHA256SUMS is missing or cut off, copy it again" || return
     if command -v sha256sum >/dev/null; then
-        bad=$(cd "$here" && sha256sum -c SHA256SUMS 2>/dev/null | grep -v ': OK$') || bad=
-        [ -z "$bad" ] || fail 3 "not as it was deployed, copy it again:" $bad || return
+        sums=$(cd "$here" && LC_ALL=C sha256sum -c SHA256SUMS 2>/dev/null) || {
+            bad=$(printf '%s\n' "$sums" | grep -v ': OK$') || true
+            fail 3 "not as it was deployed, copy it again:" $bad || return
+        }
     fi
+    started=$("$bevel" --version 2>&1) ||
+        fail 4 "bin/bevel does not start here: $started; it is for @TRIPLE@ with glibc @GLIBC@ or newer" || return
     found=$("$bevel" doctor --target "$here/target.toml" 2>/dev/null) || {
         code=$?
         printf '%s\n' "$found" | grep -A1 '^PROBLEM' >&2 || true
         fail "$code" "this is not @BOARD@ as it was deployed for, or it lacks something" || return
     }
-    "$bevel" verify "$model" --io "$here/self-test.safetensors" --other-machine --device "$device" >/dev/null ||
+    (within_limits verify --io "$here/self-test.safetensors" --other-machine) >/dev/null ||
         fail $? "the model does not answer as it did when it was deployed" || return
 }
 
-# What has passed: this content, on these devices, with this kernel on this kind of machine.
+# What has passed: this content, within these limits, with this kernel on this kind of machine.
 tested() {
     uname -mr
-    echo "$device"
+    echo "$threads $device $memory_cap $cores"
     cat "$here/SHA256SUMS"
 }
 
@@ -76,6 +92,8 @@ first_start() {
 
 # DESTDIR puts it below another folder, without starting anything: for making images.
 install() {
+    # The user of the service reads it.
+    umask 022
     root=${DESTDIR-}
     [ -n "$root" ] || [ "$(id -u)" = 0 ] || exec sudo "$0" install
     to=$root/opt/bevel/@NAME@
@@ -130,5 +148,4 @@ run | listen | bench)
 *) verb=run ;;
 esac
 first_start
-exec "$bevel" "$verb" "$model" --threads "$threads" --device "$device" --memory-cap "$memory_cap" \
-    ${cores:+--cores "$cores"} "$@"
+within_limits "$verb" "$@"

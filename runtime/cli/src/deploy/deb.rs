@@ -39,7 +39,7 @@ fn architecture(arch: &str) -> &str {
     match arch {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
-        "armv7" => "armhf",
+        "arm" => "armhf",
         other => other,
     }
 }

@@ -21,6 +21,12 @@ pub fn of(target: &Target) -> anyhow::Result<Devices> {
         .join(",")
         .parse()
         .map_err(|e| refused(ErrorKind::Input, format!("{e}")))?;
+    // They become part of a script.
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.,:=+/".contains(c);
+    if !devices.to_string().chars().all(fits) {
+        let what = format!("no character but letters, digits and -_.,:=+/ in `{devices}`");
+        return Err(refused(ErrorKind::Input, what));
+    }
     for device in devices.iter() {
         let name = device.provider().name;
         if !BROUGHT.contains(&name) {

@@ -21,13 +21,14 @@ pub struct Part {
 /// # Errors
 /// Of kind `Device` where there is none, or it does not run on the board.
 pub fn program(given: Option<&Path>, target: &Target) -> anyhow::Result<Part> {
-    let (name, arch) = (&target.name, target.arch());
+    let name = &target.name;
+    let processor = target.triple.split('-').next().unwrap_or_default();
     let next = format!("`make cross T={name}` builds one; --program FILE takes another");
     let path = match given {
         Some(given) => given.to_owned(),
         None => {
             let places = build_folders().into_iter().flat_map(|folder| {
-                let names = [name.clone(), format!("generic-{arch}")];
+                let names = [name.clone(), format!("generic-{processor}")];
                 names.map(|name| folder.join("cross").join(name).join("bevel"))
             });
             first(places, &format!("no program for {name}"), &next)?
@@ -42,8 +43,12 @@ pub fn program(given: Option<&Path>, target: &Target) -> anyhow::Result<Part> {
 /// As [`program`].
 pub fn library(given: Option<&Path>, target: &Target) -> anyhow::Result<Part> {
     let arch = target.arch();
-    let next =
-        format!("`scripts/onnxruntime.sh {arch}` fetches one; --onnxruntime FILE takes another");
+    let next = match arch {
+        "arm" => "there is no wheel for it: build one and give --onnxruntime FILE".into(),
+        _ => {
+            format!("`scripts/onnxruntime.sh {arch}` fetches one; --onnxruntime FILE takes another")
+        }
+    };
     let path = match given {
         Some(given) => given.to_owned(),
         None => {
@@ -57,17 +62,31 @@ pub fn library(given: Option<&Path>, target: &Target) -> anyhow::Result<Part> {
 }
 
 /// The libraries of providers beside ONNX Runtime, and licences.
+///
+/// # Errors
+/// Of kind `Device` where one that the board's devices need is not there: it would use its CPU.
 pub fn beside(library: &Path, devices: &Devices) -> anyhow::Result<Vec<PathBuf>> {
     // Behind a link are the other files of the same release.
     let library = library.canonicalize()?;
     let folder = library.parent().unwrap_or(Path::new(""));
     let mut wanted = vec!["LICENSE", "ThirdPartyNotices.txt"];
     if devices::need_nvidia(devices) {
-        wanted.extend([
+        let mut needed = vec![
             "libonnxruntime_providers_shared.so",
             "libonnxruntime_providers_cuda.so",
-            "libonnxruntime_providers_tensorrt.so",
-        ]);
+        ];
+        if devices.iter().any(|d| d.provider().name == "tensorrt") {
+            needed.push("libonnxruntime_providers_tensorrt.so");
+        }
+        if let Some(missing) = needed.iter().find(|name| !folder.join(name).is_file()) {
+            let what = format!(
+                "{} has no {missing} beside it, which `{devices}` needs; give --onnxruntime FILE of a build \
+                 with CUDA and TensorRT for the board, or a profile with providers = [\"cpu\"]",
+                library.display()
+            );
+            return Err(fail(ErrorKind::Device, what));
+        }
+        wanted.extend(needed);
     }
     let paths = wanted.into_iter().map(|name| folder.join(name));
     Ok(paths.filter(|path| path.is_file()).collect())

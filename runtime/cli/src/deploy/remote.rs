@@ -35,9 +35,15 @@ impl std::str::FromStr for Host {
         if host.is_empty() || host.starts_with('-') || host.contains(char::is_whitespace) {
             return Err("expected [USER@]HOST[:FOLDER]".into());
         }
+        // Relative ones are below the home folder, as for scp.
+        let folder = folder.map(|folder| folder.strip_prefix("~/").unwrap_or(folder));
         let folder = folder.filter(|folder| !folder.is_empty());
-        if folder.is_some_and(|folder| folder.starts_with('-') || folder.contains(['\n', '\0'])) {
-            return Err("the folder may not begin with - nor have several lines".into());
+        let folder = folder.map(|folder| folder.trim_end_matches('/'));
+        if folder == Some("") {
+            return Err("the folder may not be /".into());
+        }
+        if folder.is_some_and(|f| f.starts_with(['-', '~']) || f.contains(['\n', '\0'])) {
+            return Err("the folder may not begin with - or ~NAME nor have several lines".into());
         }
         Ok(Self {
             host: host.replace(['[', ']'], ""),
@@ -61,11 +67,11 @@ impl Host {
     pub fn copy(&self, from: &Path, name: &str, entries: &[Entry]) -> anyhow::Result<()> {
         let folder = quoted(&self.folder(name));
         let script = format!(
-            "set -eu; umask 022; d={folder}; rm -rf \"$d.new\"; mkdir -p \"$d.new\"; \
-             tar -xf - -C \"$d.new\"; \
-             if [ -e \"$d\" ]; then \
-             [ -f \"$d/{SUMS}\" ] || {{ echo \"$d exists and is no deployment; it is left alone\" >&2; exit 2; }}; \
-             rm -rf \"$d.old\"; mv \"$d\" \"$d.old\"; fi; \
+            "set -eu; umask 022; d={folder}; \
+             [ ! -e \"$d\" ] || [ -f \"$d/{SUMS}\" ] || \
+             {{ echo \"$d exists and is no deployment; it is left alone\" >&2; exit 2; }}; \
+             rm -rf \"$d.new\"; mkdir -p \"$d.new\"; tar -xf - -C \"$d.new\"; \
+             if [ -e \"$d\" ]; then rm -rf \"$d.old\"; mv \"$d\" \"$d.old\"; fi; \
              mv \"$d.new\" \"$d\"; rm -rf \"$d.old\"; \"$d/run.sh\" self-test"
         );
         let mut ssh = self.ssh(&script, false);
@@ -98,12 +104,13 @@ impl Host {
     /// `ssh` with a command for the shell there, at a terminal of its own or none.
     fn ssh(&self, script: &str, terminal: bool) -> Command {
         let mut command = Command::new("ssh");
+        // Standard output belongs to the report. A terminal has that alone, questions of sudo among it.
         if terminal {
-            command.arg("-t");
+            command.arg("-t").stdout(io::stderr());
+        } else {
+            command.stdout(Stdio::null());
         }
         command.args(["--", &self.host, script]);
-        // Standard output belongs to the report.
-        command.stdout(Stdio::null());
         command
     }
 
@@ -156,6 +163,11 @@ mod tests {
             ("", None),
             ("a b", None),
             ("rpi5:-rf", None),
+            ("rpi5:app/", Some(("rpi5", "app"))),
+            ("rpi5:~/app", Some(("rpi5", "app"))),
+            ("rpi5:~/", Some(("rpi5", "bevel/m"))),
+            ("rpi5:/", None),
+            ("rpi5:~root/app", None),
         ] {
             let host: Option<Host> = text.parse().ok();
             let found = host.as_ref().map(|h| (h.host.as_str(), h.folder("m")));

@@ -15,6 +15,10 @@ const LISTEN: &str = include_str!("../../assets/deploy/listen.service");
 const SOCKET: &str = include_str!("../../assets/deploy/answer.socket");
 const ANSWER: &str = include_str!("../../assets/deploy/answer@.service");
 
+/// What a process has beside what its memory cap counts: the program, ONNX Runtime, an input, and weights while
+/// they are brought into the order that kernels want.
+const BESIDE_CAP_MIB: u64 = 128;
+
 /// What a service of systemd does with the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
@@ -110,7 +114,11 @@ fn values(facts: &Facts<'_>) -> BTreeMap<&'static str, String> {
         ("GLIBC", target.glibc.to_string()),
         ("THREADS", target.threads.to_string()),
         ("MEMORY_MIB", target.memory_cap_mib.to_string()),
-        ("DEVICES", plain(&devices.to_string())),
+        (
+            "MEMORY_MAX_MIB",
+            (target.memory_cap_mib + BESIDE_CAP_MIB).to_string(),
+        ),
+        ("DEVICES", devices.to_string()),
         (
             "AFFINITY",
             set(&format!("CPUAffinity={cores}"), !cores.is_empty()),
@@ -196,7 +204,9 @@ fn device_rules(service: Service, gpu: bool) -> String {
         rules += "DeviceAllow=char-alsa rw\nSupplementaryGroups=audio\n";
     }
     if gpu {
-        rules += "DeviceAllow=char-nv* rw\nSupplementaryGroups=video\n";
+        // On a Jetson CUDA opens nvmap and render nodes, too.
+        rules += "DeviceAllow=char-nv* rw\nDeviceAllow=/dev/nvmap rw\nDeviceAllow=char-drm rw\n\
+                  SupplementaryGroups=video render\n";
     }
     rules
 }

@@ -20,4 +20,13 @@ pub fn look(target: &Target, found: &mut Findings) {
             target.name
         ));
     }
+    let cap = target.memory_cap_mib;
+    if let Some(has) = system::memory_mib().filter(|has| *has < cap) {
+        found.warning(
+            "memory cap",
+            format!("{cap} MiB for {}, of {has} MiB here", target.board),
+            "it does not protect this machine; set a lower one with --memory-cap, for a deployment with \
+             BEVEL_MEMORY_CAP",
+        );
+    }
 }

@@ -48,6 +48,14 @@ pub fn look(root: &Root, bundle: Option<&Path>, found: &mut Findings) {
         found.fact("memory_available_mib", available / MIB);
         found.fact("memory_limit_mib", limit.map(|bytes| bytes / MIB));
     }
+    if !limits_work(root) {
+        found.warning(
+            "memory limits",
+            "the kernel has them switched off, so `MemoryMax` of services does nothing",
+            "add `cgroup_enable=memory` to the kernel's command line, on a Raspberry Pi \
+             /boot/firmware/cmdline.txt, and start again",
+        );
+    }
     if let Some(cores) = quota(root) {
         found.ok(
             "cpu quota",
@@ -76,6 +84,12 @@ pub fn memory(root: &Root) -> Option<Memory> {
         available: left.map_or(free, |left| left.min(free)),
         limit: group.map(|g| g.limit),
     })
+}
+
+/// Whether control groups of version 2 can limit memory; true where there are none.
+fn limits_work(root: &Root) -> bool {
+    let controllers = root.read("/sys/fs/cgroup/cgroup.controllers");
+    controllers.is_none_or(|names| names.split_whitespace().any(|name| name == "memory"))
 }
 
 struct Group {
@@ -245,6 +259,25 @@ mod tests {
             }
             let root = Root::at(folder.path());
             assert_eq!(memory(&root), case.expected, "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn limits_that_are_switched_off_are_told() {
+        for (controllers, works) in [
+            (None, true),
+            (Some("cpuset cpu io memory pids\n"), true),
+            (Some("cpuset cpu io pids\n"), false),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            if let Some(names) = controllers {
+                put(folder.path(), "/sys/fs/cgroup/cgroup.controllers", names);
+            }
+            assert_eq!(
+                limits_work(&Root::at(folder.path())),
+                works,
+                "{controllers:?}"
+            );
         }
     }
 

@@ -13,7 +13,8 @@ const THROTTLED: [(u32, &str); 4] = [
     (3, "the soft temperature limit"),
 ];
 
-const FIRMWARE: &str = "/sys/devices/platform/soc/soc:firmware/get_throttled";
+/// Where the nodes of the firmware are: `soc/soc:firmware`, on a Pi 5 with the bus's address in both names.
+const PLATFORM: &str = "/sys/devices/platform";
 const POLICIES: &str = "/sys/devices/system/cpu/cpufreq";
 const ZONES: &str = "/sys/class/thermal";
 
@@ -86,7 +87,12 @@ fn heat(root: &Root, found: &mut Findings) {
 }
 
 fn supply(root: &Root, found: &mut Findings) {
-    let Some(text) = root.read(FIRMWARE) else {
+    let throttled = root.names(PLATFORM, "soc").into_iter().find_map(|soc| {
+        let nodes = root.names(&format!("{PLATFORM}/{soc}"), "soc");
+        let mut firmware = nodes.iter().filter(|node| node.ends_with(":firmware"));
+        firmware.find_map(|node| root.read(&format!("{PLATFORM}/{soc}/{node}/get_throttled")))
+    });
+    let Some(text) = throttled else {
         return;
     };
     let Ok(bits) = u32::from_str_radix(text.trim_start_matches("0x"), 16) else {
@@ -122,6 +128,9 @@ mod tests {
             files: &'static [(&'static str, &'static str)],
             told: &'static [(&'static str, Verdict, &'static str)],
         }
+        const PI_4: &str = "/sys/devices/platform/soc/soc:firmware/get_throttled";
+        const PI_5: &str =
+            "/sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled";
         const POLICY: &str = "/sys/devices/system/cpu/cpufreq/policy0";
         let cases = [
             Case {
@@ -136,7 +145,7 @@ mod tests {
                     ("scaling_max_freq", "2400000\n"),
                     ("cpuinfo_max_freq", "2400000\n"),
                     ("/sys/class/thermal/thermal_zone0/temp", "61200\n"),
-                    (FIRMWARE, "50005\n"),
+                    (PI_5, "50005\n"),
                 ],
                 told: &[
                     ("frequency", Verdict::Ok, "ondemand, up to 2400 MHz"),
@@ -150,7 +159,7 @@ mod tests {
             },
             Case {
                 name: "was throttled before",
-                files: &[(FIRMWARE, "0x40000")],
+                files: &[(PI_4, "0x40000")],
                 told: &[(
                     "power supply",
                     Verdict::Warning,
