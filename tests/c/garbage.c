@@ -186,13 +186,20 @@ static void structs(const char *bundle) {
 static void inputs(const char *tensors, const char *text, const char *picture) {
     bevel_model *models[3] = {NULL, NULL, NULL};
     bevel_answer *answer;
-    bevel_input input, two[2];
+    bevel_input input, two[2], *exact;
     bevel_tensor tensor, twice[2];
+    bevel_tensor_info fixed;
     size_t shape[2] = {1, 4}, huge[2] = {SIZE_MAX, SIZE_MAX}, i;
     float values[4] = {0.0f, 1.0f, 2.0f, 3.0f};
     EXPECT(BEVEL_OK, bevel_model_open(tensors, NULL, &models[0]));
     EXPECT(BEVEL_OK, bevel_model_open(text, NULL, &models[1]));
     EXPECT(BEVEL_OK, bevel_model_open(picture, NULL, &models[2]));
+    EXPECT(BEVEL_OK, BEVEL_INIT(fixed));
+    EXPECT(BEVEL_OK, bevel_model_tensor(models[2], 0, 0, &fixed));
+    TRUE(fixed.rank == 4 && fixed.shape[1] == 3 && fixed.shape[2] > 0 && fixed.shape[3] > 0);
+    TRUE(fixed.size_bytes == (fixed.shape[0] < 0 ? 0
+                                                 : 4 * (size_t)(fixed.shape[0] * 3 * fixed.shape[2] *
+                                                                fixed.shape[3])));
 
 #define ASK(what, model)                                                                         \
     do {                                                                                         \
@@ -230,6 +237,13 @@ static void inputs(const char *tensors, const char *text, const char *picture) {
     EXPECT(BEVEL_OK, bevel_answer_close(answer));
     two[1].struct_size += 8;
     EXPECT(BEVEL_BAD_INPUT, bevel_run(models[1], two, 2, &answer));
+    /* Nothing behind the array is read, as valgrind sees. */
+    exact = malloc(sizeof two);
+    TRUE(exact != NULL);
+    two[1].struct_size = 4096;
+    memcpy(exact, two, sizeof two);
+    EXPECT(BEVEL_BAD_INPUT, bevel_run(models[1], exact, 2, &answer));
+    free(exact);
 
     EXPECT(BEVEL_OK, BEVEL_INIT(input));
     input.kind = BEVEL_INPUT_TEXT;
@@ -320,7 +334,8 @@ static void inputs(const char *tensors, const char *text, const char *picture) {
 }
 
 static void answers(const char *bundle) {
-    bevel_model *model = NULL;
+    bevel_model *model = NULL, *other;
+    bevel_model_options options;
     bevel_answer *answer = NULL, *closed;
     bevel_model_info info;
     bevel_tensor_info tensor;
@@ -343,6 +358,15 @@ static void answers(const char *bundle) {
     EXPECT(BEVEL_BAD_INPUT, bevel_model_label(model, SIZE_MAX, text, sizeof text, NULL));
     EXPECT(BEVEL_OK, bevel_model_json(model, NULL, 0, &n));
     TRUE(n > 10);
+    /* Where another device stands in, it says so. */
+    EXPECT(BEVEL_OK, BEVEL_INIT(options));
+    options.device = "acl,cpu";
+    EXPECT(BEVEL_OK, bevel_model_open(bundle, &options, &other));
+    EXPECT(BEVEL_OK, bevel_model_json(other, text, sizeof text, NULL));
+    TRUE(strstr(text, "\"device\":\"cpu\"") != NULL && strstr(text, "ACL") != NULL);
+    EXPECT(BEVEL_OK, bevel_model_close(other));
+    options.device = "acl";
+    EXPECT(BEVEL_NO_DEVICE, bevel_model_open(bundle, &options, &other));
     EXPECT(BEVEL_OK, BEVEL_INIT(tensor));
     EXPECT(BEVEL_OK, bevel_model_tensor(model, 1, 0, &tensor));
     TRUE(tensor.dtype == BEVEL_F32 && strcmp(tensor.name, "logits") == 0);

@@ -11,7 +11,7 @@ use bevel::{
     Bundle, Cancel, Embed, Error, Options, Pipeline, Runtime, RuntimeOptions, Sample, Transcribe,
 };
 use bevel_manifest::ErrorKind;
-use bevel_tests::{bevel, bundle, needs, shared};
+use bevel_tests::{bevel, bundle, needs, root, shared};
 
 /// Every thread of this process: its processors and its niceness.
 fn threads() -> Vec<(String, i64)> {
@@ -111,6 +111,56 @@ fn what_is_larger_than_the_memory_cap_is_refused_in_words() {
     // What was given back can be taken again.
     drop(first);
     bevel::open(&bundle, &fp32).unwrap();
+}
+
+/// What earlier texts and models left behind takes no room from those that come.
+#[test]
+fn a_cap_is_as_large_after_an_hour_as_at_the_start() {
+    let directory = needs!(bundle("all-minilm-l6-v2"));
+    let whisper = needs!(bundle("whisper-base"));
+    let mut options = RuntimeOptions::default();
+    options.memory_cap_bytes = Some(300 << 20);
+    Runtime::start(&options).unwrap();
+    let minilm = Bundle::load(&directory).unwrap();
+    let mut fp32 = Options::default();
+    fp32.variant = Some("fp32".into());
+    let mut embed = bevel::open(&minilm, &fp32).unwrap();
+    for words in (10..=100).step_by(10) {
+        let text = "word ".repeat(words);
+        let many = vec![Sample::Text(&text); 32];
+        let answers = embed.run(&many);
+        assert!(answers.is_ok(), "{words} words: {:?}", answers.err());
+    }
+    drop(embed);
+    let opened = bevel::open(&Bundle::load(&whisper).unwrap(), &Options::default());
+    assert!(opened.is_ok(), "{:?}", opened.err());
+}
+
+#[test]
+fn what_is_started_already_is_not_started_with_other_values() {
+    let mut options = RuntimeOptions::default().with_threads(1);
+    options.library = Some(root().join("target/onnxruntime/host/libonnxruntime.so"));
+    Runtime::start(&options).unwrap();
+    Runtime::start(&options).unwrap();
+    Runtime::start(&RuntimeOptions::default()).unwrap();
+    let mut capped = options.clone();
+    capped.memory_cap_bytes = Some(60 << 20);
+    let error = Runtime::start(&capped).err().unwrap();
+    assert!(error.to_string().contains("no memory cap"), "{error}");
+    let mut confined = options.clone();
+    confined.cores = Some(vec![0]);
+    let error = Runtime::start(&confined).err().unwrap();
+    assert!(error.to_string().contains("other cores"), "{error}");
+}
+
+#[test]
+fn processors_that_are_not_there_are_told() {
+    for cores in [vec![0, 900], vec![900], vec![1 << 20]] {
+        let mut options = RuntimeOptions::default();
+        options.cores = Some(cores);
+        let error = options.confine_this_thread().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input, "{error}");
+    }
 }
 
 #[test]

@@ -681,7 +681,7 @@ typedef struct bevel_tensor_info {
      */
     int64_t shape[BEVEL_MAX_RANK];
     /**
-     * Size of its values; 0 where the shape is not fixed.
+     * Size of its values as they are given and answered; 0 where the shape is not fixed.
      */
     size_t size_bytes;
 } bevel_tensor_info;
@@ -988,7 +988,8 @@ bevel_status bevel_model_open_memory(const void *data,
 
 /**
  * Closes a model. Calls that run on it or wait for it in other threads end with BEVEL_CANCELLED, and its
- * memory is free when the last of them has. Answers that it gave stay. Null is nothing to close.
+ * memory is free when the last of them has; under a memory cap it is free for other models and given back to
+ * the system when they need another piece. Answers that it gave stay. Null is nothing to close.
  *
  * Thread-safe. Errors: BEVEL_BAD_INPUT for what is no open model.
  */
@@ -1003,8 +1004,8 @@ bevel_status bevel_model_get_info(const struct bevel_model *model, struct bevel_
 
 /**
  * Everything that a model says of itself, as a JSON object: its name, task, family, variants, licence,
- * how inputs are prepared and answers made, its labels, and inputs and outputs of its graph. See the rules
- * of buffers.
+ * how inputs are prepared and answers made, its labels, inputs and outputs of its graph, the device that
+ * answers, and why not the one that was listed first, "refused". See the rules of buffers.
  *
  * Thread-safe, and waits for no call that runs. Errors: BEVEL_BAD_INPUT, BEVEL_BUFFER_TOO_SMALL.
  */
@@ -1272,7 +1273,7 @@ bevel_status bevel_stream_room(struct bevel_stream *stream, size_t *room);
  * ever. Its kind is BEVEL_EVENT_NONE where nothing has happened. `*event` is made ready by BEVEL_INIT.
  *
  * One thread polls, others may push and give orders meanwhile. Errors: BEVEL_BAD_INPUT; BEVEL_CANCELLED
- * where the stream is closed meanwhile.
+ * where the stream is closed meanwhile; BEVEL_INTERNAL where a defect has ended it, at once and for ever.
  */
 bevel_status bevel_stream_poll(struct bevel_stream *stream,
                                uint32_t timeout_ms,

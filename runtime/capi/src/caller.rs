@@ -118,13 +118,14 @@ pub(crate) unsafe fn array<T: Growing>(pointer: *const T, count: usize) -> Resul
         return Err(Failure::input(what));
     }
     let read = |at: usize| {
-        // SAFETY: the caller's promise for each.
-        let (size, read) = unsafe {
+        // SAFETY: the caller's promise for each, which is for `stride` bytes.
+        let (one, size) = unsafe {
             let one = pointer.byte_add(at * stride);
-            (one.cast::<usize>().read_unaligned(), options(one))
+            (one, one.cast::<usize>().read_unaligned())
         };
         match size == stride {
-            true => read,
+            // SAFETY: so many bytes are there.
+            true => unsafe { options(one) },
             false => Err(Failure::input(format!(
                 "{} {at} has struct_size {size}, the first {stride}",
                 T::NAME

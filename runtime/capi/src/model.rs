@@ -96,6 +96,8 @@ pub(crate) struct Model {
     labels: Vec<String>,
     inputs: Vec<TensorInfo>,
     outputs: Vec<TensorInfo>,
+    device: String,
+    refused: Option<String>,
 }
 
 /// Who was cancelled.
@@ -121,6 +123,8 @@ impl Model {
         Ok(Self {
             inputs: tensors(bevel::Session::inputs),
             outputs: tensors(bevel::Session::outputs),
+            device: pipeline.device().to_string(),
+            refused: pipeline.refused().map(str::to_owned),
             pipeline: Mutex::new(pipeline),
             calls: Mutex::default(),
             cancel: options.cancel.clone(),
@@ -229,6 +233,8 @@ impl Model {
             "labels": self.labels,
             "inputs": tensors(&self.inputs),
             "outputs": tensors(&self.outputs),
+            "device": self.device,
+            "refused": self.refused,
         })
     }
 }
@@ -357,7 +363,8 @@ pub unsafe extern "C" fn bevel_model_open_memory(
 }
 
 /// Closes a model. Calls that run on it or wait for it in other threads end with BEVEL_CANCELLED, and its
-/// memory is free when the last of them has. Answers that it gave stay. Null is nothing to close.
+/// memory is free when the last of them has; under a memory cap it is free for other models and given back to
+/// the system when they need another piece. Answers that it gave stay. Null is nothing to close.
 ///
 /// Thread-safe. Errors: BEVEL_BAD_INPUT for what is no open model.
 #[unsafe(no_mangle)]
@@ -386,8 +393,8 @@ pub unsafe extern "C" fn bevel_model_get_info(
 }
 
 /// Everything that a model says of itself, as a JSON object: its name, task, family, variants, licence,
-/// how inputs are prepared and answers made, its labels, and inputs and outputs of its graph. See the rules
-/// of buffers.
+/// how inputs are prepared and answers made, its labels, inputs and outputs of its graph, the device that
+/// answers, and why not the one that was listed first, "refused". See the rules of buffers.
 ///
 /// Thread-safe, and waits for no call that runs. Errors: BEVEL_BAD_INPUT, BEVEL_BUFFER_TOO_SMALL.
 #[unsafe(no_mangle)]

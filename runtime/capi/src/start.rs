@@ -129,7 +129,9 @@ pub(crate) fn start(options: Option<RuntimeOptions>) -> Result {
     }
     let options = options.unwrap_or_default();
     let mut found = options.clone();
-    if found.library.is_none() && std::env::var_os("ORT_DYLIB_PATH").is_none() {
+    if found.library.is_none()
+        && std::env::var_os("ORT_DYLIB_PATH").is_none_or(|path| path.is_empty())
+    {
         found.library = beside();
     }
     Runtime::start(&found)?;

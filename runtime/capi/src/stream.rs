@@ -324,7 +324,7 @@ pub unsafe extern "C" fn bevel_stream_room(
 /// ever. Its kind is BEVEL_EVENT_NONE where nothing has happened. `*event` is made ready by BEVEL_INIT.
 ///
 /// One thread polls, others may push and give orders meanwhile. Errors: BEVEL_BAD_INPUT; BEVEL_CANCELLED
-/// where the stream is closed meanwhile.
+/// where the stream is closed meanwhile; BEVEL_INTERNAL where a defect has ended it, at once and for ever.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bevel_stream_poll(
     stream: *mut bevel_stream,
@@ -343,6 +343,10 @@ pub unsafe extern "C" fn bevel_stream_poll(
         let found = stream.output.poll_timeout(timeout);
         if found.is_none() && stream.cancel.is_cancelled() {
             return Err(bevel::Error::Cancelled.into());
+        }
+        if found.is_none() && stream.output.is_over() {
+            let what = "the thread that hears has panicked; close the stream and open it again";
+            return Err(Failure::new(bevel_status::BEVEL_INTERNAL, what));
         }
         // SAFETY: the caller's promise.
         unsafe { caller::answer(event, &plain(found.as_ref())) }?;

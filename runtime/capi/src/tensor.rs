@@ -95,7 +95,7 @@ pub struct bevel_tensor_info {
     pub rank: u32,
     /// Size of each axis; -1 where any size goes.
     pub shape: [i64; BEVEL_MAX_RANK],
-    /// Size of its values; 0 where the shape is not fixed.
+    /// Size of its values as they are given and answered; 0 where the shape is not fixed.
     pub size_bytes: usize,
 }
 
@@ -131,7 +131,20 @@ impl bevel_tensor_info {
 
     /// Of a model.
     pub(crate) fn of_graph(tensor: &TensorInfo) -> Result<Self> {
-        Self::new(&tensor.name, tensor.dtype, &tensor.shape)
+        let count = tensor.shape.iter().try_fold(1, |count: usize, size| {
+            size.and_then(|size| count.checked_mul(size))
+        });
+        let value_bytes = match dtype(tensor.dtype) {
+            BEVEL_F64 | BEVEL_I64 => 8,
+            BEVEL_F32 | BEVEL_I32 => 4,
+            BEVEL_I8 | BEVEL_U8 | BEVEL_BOOL => 1,
+            BEVEL_OTHER => 0,
+        };
+        let size_bytes = count.and_then(|count| count.checked_mul(value_bytes));
+        Ok(Self {
+            size_bytes: size_bytes.unwrap_or(0),
+            ..Self::new(&tensor.name, tensor.dtype, &tensor.shape)?
+        })
     }
 
     /// Of an answer.

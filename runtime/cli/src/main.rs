@@ -32,6 +32,7 @@ mod judge;
 mod listen;
 #[cfg(feature = "convert")]
 mod models;
+mod notes;
 mod open;
 #[cfg_attr(not(feature = "vision"), path = "absent/picture.rs")]
 mod picture;
@@ -76,6 +77,7 @@ fn program() -> ExitCode {
 }
 
 fn run(args: Args) -> anyhow::Result<()> {
+    tracing::subscriber::set_global_default(notes::Notes::default())?;
     match args.command {
         #[cfg(feature = "convert")]
         Command::Convert(args) => convert::convert(&args),

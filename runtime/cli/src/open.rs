@@ -59,11 +59,6 @@ pub fn pipeline(args: &ModelArgs) -> anyhow::Result<(Bundle, Box<dyn AnyPipeline
     bevel::supports(bundle.manifest())?;
     runtime(&args.limits)?;
     let pipeline = bevel::open(&bundle, &options(args))?;
-    let sessions = pipeline.sessions();
-    if let Some(why) = sessions.first().and_then(|session| session.refused()) {
-        let device = pipeline.device();
-        crate::failure::note(&format!("{why}; {device} answers, as the list allows"));
-    }
     Ok((bundle, pipeline))
 }
 

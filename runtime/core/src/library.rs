@@ -11,6 +11,7 @@ mod memory;
 
 use confinement::Confinement;
 use memory::Arena;
+pub(crate) use memory::said_full;
 
 /// What holds for the whole process, because ONNX Runtime has one environment per process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,6 +83,8 @@ pub struct Runtime {
     confinement: Confinement,
     path: PathBuf,
     threads: usize,
+    /// What it was started with.
+    options: RuntimeOptions,
 }
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
@@ -115,17 +118,16 @@ impl Runtime {
     ///
     /// # Errors
     /// [`Error::Library`] when the library cannot be found, read or loaded, or when the runtime is
-    /// up with a different number of threads.
+    /// up with other values than are given here; [`RuntimeOptions::pool`] is not compared.
     pub fn start(options: &RuntimeOptions) -> Result<&'static Self> {
         let _one_at_a_time = lock(&START);
         if let Some(runtime) = RUNTIME.get() {
-            return match options.threads {
-                Some(threads) if threads != runtime.threads => Err(Error::Library(format!(
-                    "ONNX Runtime already runs with {} threads in this process; start it with \
-                     {threads} before the first model is opened",
-                    runtime.threads
+            return match runtime.differs(options) {
+                Some(what) => Err(Error::Library(format!(
+                    "ONNX Runtime already runs with {what} in this process; start it with what you want \
+                     before the first model is opened"
                 ))),
-                _ => Ok(runtime),
+                None => Ok(runtime),
             };
         }
         let path = match &options.library {
@@ -150,7 +152,32 @@ impl Runtime {
             confinement,
             path,
             threads,
+            options: options.clone(),
         }))
+    }
+
+    /// Which of the values that are given is not the one that it runs with.
+    fn differs(&self, given: &RuntimeOptions) -> Option<String> {
+        let has = &self.options;
+        if given.threads.is_some_and(|threads| threads != self.threads) {
+            return Some(format!("{} threads", self.threads));
+        }
+        if given.memory_cap_bytes.is_some() && given.memory_cap_bytes != has.memory_cap_bytes {
+            return Some(match has.memory_cap_bytes {
+                Some(bytes) => format!("a memory cap of {bytes} bytes"),
+                None => "no memory cap".into(),
+            });
+        }
+        if given
+            .library
+            .as_ref()
+            .is_some_and(|path| *path != self.path)
+        {
+            return Some(format!("the library {}", self.path.display()));
+        }
+        let other_cores = given.cores.is_some() && given.cores != has.cores;
+        let other_nice = given.nice.is_some() && given.nice != has.nice;
+        (other_cores || other_nice).then(|| "other cores or niceness".into())
     }
 
     /// Where the library is: `ORT_DYLIB_PATH`, beside the program, in `../lib` of it, then the
@@ -193,11 +220,8 @@ impl Runtime {
 
     /// Does `work` in a thread whose children run where threads of pools are to run.
     pub(crate) fn confined<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
-        match self.pool {
-            Pool::PerGraph => self.confinement.run(work),
-            // The pool is there already.
-            Pool::Shared => Ok(work()),
-        }
+        // Where the pool is shared providers still have threads of their own.
+        self.confinement.run(work)
     }
 
     /// What ONNX Runtime says when the memory cap is reached, as an error of that kind.
@@ -208,7 +232,16 @@ impl Runtime {
     /// Fails when what was loaded takes more memory than there may be.
     pub(crate) fn check_memory(&self, session: &ort::session::Session) -> Result<()> {
         let arena = self.arena.as_ref();
-        arena.map_or(Ok(()), |arena| arena.fits(session))
+        arena.map_or(Ok(()), |arena| arena.fits(&self.environment, session))
+    }
+
+    /// After something failed because the memory cap was reached: frees what can be freed.
+    ///
+    /// # Errors
+    /// [`Error::Library`] when ONNX Runtime refuses.
+    pub(crate) fn make_room(&self) -> Result<()> {
+        let arena = self.arena.as_ref();
+        arena.map_or(Ok(()), |arena| arena.give_back(&self.environment))
     }
 
     /// Whether all sessions share an arena.
@@ -256,9 +289,13 @@ fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
 /// and the standard library offers no safe way to set one.
 #[allow(unsafe_code)]
 fn disable_telemetry() {
-    // SAFETY: runs once, under a lock, before ONNX Runtime exists. The command line calls it before
-    // it starts a thread; hosts with threads of their own are told in `Runtime::start`.
-    unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
+    const NAME: &str = "ORT_DISABLE_TELEMETRY";
+    if std::env::var_os(NAME).is_some_and(|value| value == "1") {
+        return;
+    }
+    // SAFETY: under a lock, before ONNX Runtime exists. The command line calls it before it starts a
+    // thread; hosts with threads of their own are told in `Runtime::start`.
+    unsafe { std::env::set_var(NAME, "1") };
 }
 
 fn start_environment(

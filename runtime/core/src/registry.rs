@@ -12,7 +12,7 @@ use crate::device::{Device, Devices};
 use crate::error::{Error, Result};
 use crate::handover::{Handover, Progress};
 use crate::pipeline::{Options, Pipeline, Task, Timing};
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::tensors::Named;
 #[cfg(feature = "text")]
 use crate::text::Likelihood;
@@ -110,13 +110,15 @@ pub trait AnyPipeline: Send {
     /// The graphs that run on the device that was chosen, the first one first.
     fn sessions(&self) -> Vec<&Session>;
 
-    /// What it answers on.
+    /// What it answers on; where graphs differ, the device that stands in for another.
     fn device(&self) -> Device {
-        let first = self
-            .sessions()
-            .first()
-            .map(|session| session.device().clone());
-        first.unwrap_or_else(Device::cpu)
+        let found = session::answering(self.sessions());
+        found.map_or_else(Device::cpu, |session| session.device().clone())
+    }
+
+    /// Why it does not answer on the device that was listed first, where one of its graphs does not.
+    fn refused(&self) -> Option<&str> {
+        session::answering(self.sessions())?.refused()
     }
 
     /// How far the pipeline is that is to take over, which it does when it is ready; nothing where none is, see

@@ -18,7 +18,7 @@ use crate::bundle::ModelFile;
 use crate::cancel::Cancel;
 use crate::device::{Device, Devices, Engines, Registration};
 use crate::error::{Error, Result, internal, one_line};
-use crate::library::{Pool, Runtime};
+use crate::library::{Pool, Runtime, said_full};
 use crate::pipeline::Options;
 use crate::recording;
 use binding::{Bound, Memory};
@@ -143,6 +143,9 @@ impl Session {
             match runtime.confined(load)? {
                 Ok(mut session) => {
                     session.refused = refused.map(|e| e.to_string());
+                    if let Some(why) = &session.refused {
+                        tracing::warn!("{why}; {device} answers, as the list allows");
+                    }
                     return Ok(session);
                 }
                 Err(e @ (Error::Device(_) | Error::Library(_))) => refused = refused.or(Some(e)),
@@ -171,16 +174,29 @@ impl Session {
         };
         let inputs = || Self::outline(runtime, file);
         let registration = Registration::new(runtime, device, file, inputs)?;
-        let mut builder = builder(runtime, &registration, file, how).map_err(refused)?;
-        let inner = match file.in_memory() {
-            Some(bytes) => builder.commit_from_memory(bytes),
-            None => builder.commit_from_file(path),
+        let commit = || {
+            let mut builder =
+                builder(runtime, &registration, file, how, device).map_err(refused)?;
+            Ok(match file.in_memory() {
+                Some(bytes) => builder.commit_from_memory(bytes),
+                None => builder.commit_from_file(path),
+            })
         };
+        let full = |e: &ort::Error| match device.is_cpu() {
+            true => runtime.out_of_memory(&one_line(&e.to_string())),
+            // What is full is the device: another one of the list may do.
+            false => None,
+        };
+        let mut inner = commit()?;
+        if inner.as_ref().is_err_and(|e| full(e).is_some()) {
+            runtime.make_room()?;
+            inner = commit()?;
+        }
         let inner = inner.map_err(|e| {
-            let what = one_line(&e.to_string());
-            if let Some(full) = runtime.out_of_memory(&what) {
+            if let Some(full) = full(&e) {
                 return full;
             }
+            let what = one_line(&e.to_string());
             if device.is_cpu() || of_graph(e.code()) {
                 return Error::model(path, format!("not a graph ONNX Runtime can load: {what}"));
             }
@@ -190,6 +206,9 @@ impl Session {
             ))
         })?;
         runtime.check_memory(&inner)?;
+        if !device.is_cpu() {
+            placement::takes_part(&inner, device, path)?;
+        }
         let inputs = inner
             .inputs()
             .iter()
@@ -281,44 +300,88 @@ impl Session {
     }
 
     /// Runs the graph on named values. Outputs stay in ONNX Runtime's memory.
-    pub(crate) fn run<'s>(
-        &'s mut self,
-        inputs: Vec<(&str, SessionInputValue<'_>)>,
-    ) -> Result<SessionOutputs<'s>> {
-        let (path, cancel) = (&self.path, &self.cancel);
-        recording::note(path, &inputs)?;
-        cancel.check()?;
-        let options = cancel.options()?;
-        let outputs = match &mut self.bound {
-            Some(bound) => {
-                let all = self.outputs.iter().map(|o| o.name.as_str());
-                bound.run(&mut self.inner, &inputs, all, options)
-            }
-            None => self.inner.run_with_options(inputs, options),
-        };
-        outputs.map_err(|e| run_error(path, &e, cancel))
+    pub(crate) fn run<'s>(&'s mut self, inputs: Inputs<'_, '_>) -> Result<SessionOutputs<'s>> {
+        self.run_for(inputs, None)
     }
 
     /// Runs the graph for some of its outputs only.
     pub(crate) fn run_selected<'s>(
         &'s mut self,
-        inputs: Vec<(&str, SessionInputValue<'_>)>,
+        inputs: Inputs<'_, '_>,
         selected: &'s Selected,
     ) -> Result<SessionOutputs<'s>> {
+        self.run_for(inputs, Some(selected))
+    }
+
+    fn run_for<'s>(
+        &'s mut self,
+        inputs: Inputs<'_, '_>,
+        selected: Option<&'s Selected>,
+    ) -> Result<SessionOutputs<'s>> {
+        recording::note(&self.path, &inputs)?;
+        self.cancel.check()?;
+        let runtime = Runtime::get()?;
+        if !runtime.is_capped() || self.bound.is_some() {
+            return self.attempt(inputs, selected);
+        }
+        let views = inputs
+            .iter()
+            .map(|(name, value)| (*name, (&**value).into()));
+        let views = views.collect();
+        let session: *mut Self = self;
+        // SAFETY: made of the exclusive reference above, which is not used any more. What is answered borrows
+        // from it for as long as that lives; where that is an error nothing does, which the borrow checker does
+        // not see.
+        #[allow(unsafe_code)]
+        match unsafe { &mut *session }.attempt(views, selected) {
+            Err(Error::Memory(_)) => {
+                runtime.make_room()?;
+                // SAFETY: as above, and the first attempt is over.
+                unsafe { &mut *session }.attempt(inputs, selected)
+            }
+            answered => answered,
+        }
+    }
+
+    fn attempt<'s>(
+        &'s mut self,
+        inputs: Inputs<'_, '_>,
+        selected: Option<&'s Selected>,
+    ) -> Result<SessionOutputs<'s>> {
         let (path, cancel) = (&self.path, &self.cancel);
-        recording::note(path, &inputs)?;
-        // One step of a decoder is short: it is not stopped halfway.
-        cancel.check()?;
-        let outputs = match &mut self.bound {
-            Some(bound) => {
+        let outputs = match (&mut self.bound, selected) {
+            (Some(bound), None) => {
+                let all = self.outputs.iter().map(|o| o.name.as_str());
+                bound.run(&mut self.inner, &inputs, all, cancel.options()?)
+            }
+            (Some(bound), Some(selected)) => {
                 let names = selected.names.iter().map(String::as_str);
                 bound.run(&mut self.inner, &inputs, names, cancel.options()?)
             }
-            None => self.inner.run_with_options(inputs, &selected.options),
+            (None, None) => self.inner.run_with_options(inputs, cancel.options()?),
+            // One step of a decoder is short: it is not stopped halfway.
+            (None, Some(selected)) => self.inner.run_with_options(inputs, &selected.options),
         };
-        outputs.map_err(|e| run_error(path, &e, cancel))
+        outputs.map_err(|e| run_error(path, &e, cancel, &self.device))
     }
 }
+
+/// Of the graphs of a model the one that tells where it answers: one that another device had to stand in for,
+/// else the first.
+pub(crate) fn answering<'s>(
+    sessions: impl IntoIterator<Item = &'s Session>,
+) -> Option<&'s Session> {
+    let mut sessions = sessions.into_iter();
+    let first = sessions.next()?;
+    let standing_in = |session: &&Session| session.refused.is_some();
+    Some(first)
+        .filter(standing_in)
+        .or_else(|| sessions.find(standing_in))
+        .or(Some(first))
+}
+
+/// Values by the names of the inputs that they are for.
+type Inputs<'n, 'v> = Vec<(&'n str, SessionInputValue<'v>)>;
 
 /// Whether a graph that could not be loaded is to blame itself, whatever it should run on.
 fn of_graph(code: ErrorCode) -> bool {
@@ -326,12 +389,15 @@ fn of_graph(code: ErrorCode) -> bool {
     matches!(code, NoSuchFile | NoModel | InvalidProtobuf | InvalidGraph)
 }
 
-fn run_error(path: &Path, error: &ort::Error, cancel: &Cancel) -> Error {
+fn run_error(path: &Path, error: &ort::Error, cancel: &Cancel, device: &Device) -> Error {
     let what = one_line(&error.to_string());
     if let Err(cancelled) = cancel.check() {
         return cancelled;
     }
-    let memory = Runtime::get().ok().and_then(|r| r.out_of_memory(&what));
+    let memory = match device.is_cpu() {
+        true => Runtime::get().ok().and_then(|r| r.out_of_memory(&what)),
+        false => device_is_full(device, &what),
+    };
     memory.unwrap_or_else(|| Error::Run {
         graph: path
             .file_name()
@@ -342,12 +408,22 @@ fn run_error(path: &Path, error: &ort::Error, cancel: &Cancel) -> Error {
     })
 }
 
+/// What is said of an arena of a device that may not grow any more.
+fn device_is_full(device: &Device, what: &str) -> Option<Error> {
+    let at = said_full(what)?;
+    Some(Error::Memory(format!(
+        "device {device}: {}; take a smaller variant or input, or raise its `memory=`",
+        &what[at..]
+    )))
+}
+
 /// The whole builder chain stays in one function: its error type cannot cross threads.
 fn builder(
     runtime: &Runtime,
     registration: &Registration,
     file: &ModelFile,
     how: &Load,
+    device: &Device,
 ) -> ort::Result<SessionBuilder> {
     let threads = how.threads;
     let level = match how.outline {
@@ -383,7 +459,7 @@ fn builder(
     if crate::cpu::int8_saturates() {
         builder = builder.with_precise_qmm()?;
     }
-    if how.placement {
+    if how.placement || !device.is_cpu() {
         builder = builder.with_config_entry("session.record_ep_graph_assignment_info", "1")?;
     }
     registration.apply(runtime, builder)

@@ -27,9 +27,10 @@ use bevel_manifest::GenerateSpec;
 use serde::Serialize;
 
 use crate::bundle::ModelFile;
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::pipeline::Options;
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::tensors::Tensor;
 
 pub use compare::{Compared, Tolerance};
@@ -103,11 +104,7 @@ pub fn verify(
     for (role, file) in graphs {
         waiting.push((*role, Session::load(file, options)?));
     }
-    // All of them are loaded alike, so that one of them tells.
-    let (device, refused) = match waiting.first() {
-        Some((_, session)) => place(session),
-        None => Default::default(),
-    };
+    let (device, refused) = place(waiting.iter().map(|(_, session)| session));
     let mut known = Known::new(&recording.inputs);
     let mut ran: Vec<String> = Vec::new();
     while let Some((at, inputs)) = next(&waiting, &mut known)? {
@@ -184,7 +181,7 @@ pub fn verify_one(
             names.join(", ")
         )));
     }
-    let (device, refused) = place(&session);
+    let (device, refused) = place([&session]);
     Ok(Verified {
         graphs: vec![role.to_owned()],
         idle: Vec::new(),
@@ -194,10 +191,16 @@ pub fn verify_one(
     })
 }
 
-/// Where a graph runs, and why not on the device that was listed first.
-fn place(session: &Session) -> (String, Option<String>) {
-    let refused = session.refused().map(str::to_owned);
-    (session.device().to_string(), refused)
+/// Where graphs run, and why not on the device that was listed first, where one of them does not.
+fn place<'s>(sessions: impl IntoIterator<Item = &'s Session>) -> (String, Option<String>) {
+    let found = session::answering(sessions);
+    let refused = found.and_then(|session| session.refused());
+    (
+        found
+            .map_or_else(Device::cpu, |s| s.device().clone())
+            .to_string(),
+        refused.map(str::to_owned),
+    )
 }
 
 /// The first graph that can run, and what it is fed.

@@ -18,6 +18,12 @@ pub struct ModelFile {
     packed: Option<(Members, String)>,
 }
 
+/// Whether a file beside a graph has a name that exporters give to weights.
+fn is_weights(name: &str) -> bool {
+    let ends = [".data", "_data", ".bin", ".weight", ".weights"];
+    ends.iter().any(|end| name.ends_with(end))
+}
+
 impl From<&Path> for ModelFile {
     fn from(path: &Path) -> Self {
         Self {
@@ -34,6 +40,20 @@ impl ModelFile {
             path: root.join(name),
             packed: Some((Arc::clone(members), name.to_string())),
         })
+    }
+
+    /// The same file without those beside it, which else stay in memory for as long as this is kept.
+    #[cfg(feature = "speech")]
+    pub(crate) fn alone(&self) -> Self {
+        let packed = self.packed.as_ref().map(|(members, name)| {
+            let own = members.get_key_value(name).into_iter();
+            let own = own.map(|(name, bytes)| (name.clone(), Arc::clone(bytes)));
+            (Arc::new(own.collect()), name.clone())
+        });
+        Self {
+            path: self.path.clone(),
+            packed,
+        }
     }
 
     /// Where it is on disk; for a file in memory a name for messages.
@@ -123,11 +143,24 @@ impl ModelFile {
         let folder = name.rfind('/').map_or("", |at| &name[..=at]);
         let beside = members.iter().filter_map(|(member, bytes)| {
             let file = member.strip_prefix(folder)?;
-            let weights = [".data", "_data", ".bin", ".weight", ".weights"];
-            let is = !file.contains('/') && weights.iter().any(|end| file.ends_with(end));
+            let is = !file.contains('/') && is_weights(file);
             is.then(|| (file.to_string(), Arc::clone(bytes)))
         });
         beside.collect()
+    }
+
+    /// The files of weights beside a graph on disk, in order of name.
+    pub(crate) fn weights_beside(&self) -> Vec<PathBuf> {
+        let folder = match self.path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        let entries = folder.read_dir().into_iter().flatten().flatten();
+        let names = entries.filter(|entry| is_weights(&entry.file_name().to_string_lossy()));
+        let mut paths: Vec<_> = names.map(|entry| entry.path()).collect();
+        paths.retain(|path| path.is_file());
+        paths.sort();
+        paths
     }
 
     fn unreadable(&self, source: io::Error) -> Error {
@@ -135,5 +168,28 @@ impl ModelFile {
             path: self.path.clone(),
             source,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(feature = "speech")]
+    fn a_file_alone_keeps_no_weights_in_memory() {
+        let weights: Arc<[u8]> = vec![1; 10].into();
+        let members = BTreeMap::from([
+            ("graphs/a.onnx".to_string(), Arc::from(&b"graph"[..])),
+            ("graphs/a.onnx.data".to_string(), Arc::clone(&weights)),
+        ]);
+        let members = Arc::new(members);
+        let graph = ModelFile::packed(Path::new("b"), &members, "graphs/a.onnx").unwrap();
+        assert_eq!(graph.weights().len(), 1);
+        let alone = graph.alone();
+        drop((graph, members));
+        assert_eq!(alone.read().unwrap(), &b"graph"[..]);
+        assert_eq!(Arc::strong_count(&weights), 1);
+        assert!(alone.weights().is_empty());
     }
 }

@@ -32,6 +32,9 @@ const MAX_BYTES: u64 = 8 << 30;
 /// The file whose time says when a folder was used last.
 const USED: &str = "used";
 
+/// Larger graphs have their weights inside and are not searched for names of files.
+const MAX_OUTLINE_BYTES: u64 = 64 << 20;
+
 /// Where Bevel keeps what it can make again: `BEVEL_CACHE_DIR`, else `XDG_CACHE_HOME/bevel`, else
 /// `~/.cache/bevel`. It is not made here.
 ///
@@ -163,14 +166,19 @@ impl ModelFile {
             source,
         };
         feed(hash, self.path()).map_err(unreadable)?;
-        // The names that exporters give the file of weights.
-        for end in [".data", "_data"] {
-            let mut data = self.path().as_os_str().to_owned();
-            data.push(end);
-            match feed(hash, Path::new(&data)) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(unreadable(e)),
-                _ => (),
-            }
+        let mut beside = self.weights_beside();
+        if !beside.is_empty() && self.size_bytes()? <= MAX_OUTLINE_BYTES {
+            // Of a checkpoint in the same folder the graph says nothing.
+            let graph = self.read()?;
+            let named = |name: &[u8]| graph.windows(name.len()).any(|part| part == name);
+            beside.retain(|path| {
+                path.file_name()
+                    .is_some_and(|n| named(n.as_encoded_bytes()))
+            });
+        }
+        for weights in beside {
+            hash.update(weights.file_name().unwrap_or_default().as_encoded_bytes());
+            feed(hash, &weights).map_err(unreadable)?;
         }
         Ok(())
     }
@@ -288,6 +296,13 @@ mod tests {
         assert_eq!(keys[0], key_of("1.28.0; 10.1", "A", &[]), "stable");
         // Weights beside the graph, then the graph itself.
         fs::write(folder.path().join("g.onnx.data"), "weights").unwrap();
+        fs::write(folder.path().join("pytorch_model.bin"), "of no graph").unwrap();
+        assert_eq!(keys[0], key_of("1.28.0; 10.1", "A", &[]), "not named");
+        fs::write(&graph, "graph g.onnx.data, w.bin").unwrap();
+        keys.push(key_of("1.28.0; 10.1", "A", &[]));
+        fs::write(folder.path().join("w.bin"), "weights").unwrap();
+        keys.push(key_of("1.28.0; 10.1", "A", &[]));
+        fs::write(folder.path().join("w.bin"), "trained again").unwrap();
         keys.push(key_of("1.28.0; 10.1", "A", &[]));
         fs::write(&graph, "another").unwrap();
         keys.push(key_of("1.28.0; 10.1", "A", &[]));

@@ -16,8 +16,13 @@ impl Confinement {
     /// [`Error::Input`] for values that no system takes, [`Error::Unsupported`] on other systems than
     /// Linux.
     pub(super) fn new(options: &RuntimeOptions) -> Result<Self> {
+        let mut cores = options.cores.clone();
+        if let Some(cores) = &mut cores {
+            cores.sort_unstable();
+            cores.dedup();
+        }
         let found = Self {
-            cores: options.cores.clone(),
+            cores,
             nice: options.nice.filter(|nice| *nice > 0),
         };
         if cfg!(not(target_os = "linux")) && !found.is_none() {
@@ -62,7 +67,7 @@ impl Confinement {
     /// Confines the calling thread.
     #[cfg(target_os = "linux")]
     pub(super) fn apply(&self) -> Result<()> {
-        use rustix::thread::{CpuSet, sched_setaffinity};
+        use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
         if let Some(cores) = &self.cores {
             let mut set = CpuSet::new();
@@ -76,6 +81,11 @@ impl Confinement {
                 let what = format!("no thread may run on processors {cores:?}: {e}");
                 Error::Input(what)
             })?;
+            // The kernel leaves out those that it does not have.
+            let set = sched_getaffinity(None).map_err(|e| Error::Internal(e.to_string()))?;
+            if let Some(missing) = cores.iter().find(|core| !set.is_set(**core)) {
+                return Err(Error::Input(format!("no processor {missing} to run on")));
+            }
         }
         if let Some(nice) = self.nice {
             // Of this thread alone, as Linux understands it.

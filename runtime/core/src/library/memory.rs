@@ -3,6 +3,9 @@
 //!
 //! The arena itself refuses results that do not fit, but takes weights without a question, and forgets
 //! its limit when they exceed it. So [`Arena::fits`] is asked after each graph that is loaded.
+//!
+//! What results leave free it keeps, in pieces that may suit nobody: runs of growing texts, or models that
+//! were closed, would fill it. So when it is full, [`Arena::give_back`] is called, and what failed is done again.
 
 // The `ort` crate has no calls for shared arenas.
 #![allow(unsafe_code)]
@@ -13,7 +16,8 @@ use std::ptr;
 use ort::AsPointer;
 use ort::environment::Environment;
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
-use ort::session::Session;
+use ort::session::{RunOptions, Session};
+use ort::value::Tensor;
 
 use crate::error::{Error, Result, one_line};
 
@@ -24,6 +28,12 @@ const AS_REQUESTED: usize = 1;
 
 /// What an arena tells of itself: bytes it has from the system, weights among them.
 const TOTAL_BYTES: &CStr = c"TotalAllocated";
+
+/// A graph that answers its input, in ONNX's format: runs give back what the arena has free.
+const IDENTITY: &[u8] = b"\x08\x08\x12\x00:7\n\x10\n\x01x\x12\x01y\"\x08Identity\x12\x01g\
+    Z\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01\
+    b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r";
+const GIVE_BACK: (&str, &str) = ("memory.enable_memory_arena_shrinkage", "cpu:0");
 
 /// The arena that all sessions share.
 #[derive(Debug)]
@@ -63,22 +73,45 @@ impl Arena {
     ///
     /// # Errors
     /// [`Error::Memory`], and [`Error::Library`] when ONNX Runtime does not tell.
-    pub(super) fn fits(&self, session: &Session) -> Result<()> {
-        match held(session).map_err(refused)? {
-            Some(held) if held > self.cap_bytes => {
+    pub(super) fn fits(&self, environment: &Environment, session: &Session) -> Result<()> {
+        let over = || {
+            let held = held(session).map_err(refused)?;
+            Ok(held.filter(|held| *held > self.cap_bytes))
+        };
+        if over()?.is_none() {
+            return Ok(());
+        }
+        self.give_back(environment)?;
+        match over()? {
+            Some(held) => {
                 let what = format!("{:.0} MiB are needed so far", mib(held));
                 Err(self.full(&what))
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
+    }
+
+    /// Gives the system what the arena holds and nobody uses.
+    ///
+    /// # Errors
+    /// [`Error::Library`] when ONNX Runtime refuses.
+    pub(super) fn give_back(&self, environment: &Environment) -> Result<()> {
+        let give_back = || -> ort::Result<()> {
+            let mut session = Session::builder(environment)?
+                .with_env_allocators()?
+                .commit_from_memory(IDENTITY)?;
+            let mut options = RunOptions::new()?;
+            options.set(GIVE_BACK.0, GIVE_BACK.1)?;
+            let x = Tensor::from_array(([1], vec![0f32]))?;
+            session.run_with_options(ort::inputs!["x" => x], &options)?;
+            Ok(())
+        };
+        give_back().map_err(refused)
     }
 
     /// What ONNX Runtime said, if it said that the arena is full.
     pub(super) fn refusal(&self, what: &str) -> Option<Error> {
-        // Before it stands where in ONNX Runtime's source it was found.
-        let at = ["Available memory of", "bad allocation"].map(|said| what.find(said));
-        let at = at.into_iter().flatten().next()?;
-        Some(self.full(&what[at..]))
+        Some(self.full(&what[said_full(what)?..]))
     }
 
     fn full(&self, what: &str) -> Error {
@@ -88,6 +121,12 @@ impl Arena {
             mib(self.cap_bytes)
         ))
     }
+}
+
+/// Where an error says that an arena is full; before that stands where in ONNX Runtime's source it was found.
+pub(crate) fn said_full(what: &str) -> Option<usize> {
+    let said = ["Available memory of", "bad allocation"];
+    said.iter().find_map(|said| what.find(said))
 }
 
 fn mib(bytes: usize) -> f64 {

@@ -37,9 +37,10 @@ impl Memory {
     /// Memory of the host that the device reads and writes itself.
     fn host(self, kind: MemoryType) -> ort::Result<MemoryInfo<'static>> {
         match self {
-            Self::Cuda(_) => MemoryInfo::new(
+            // Memory of the host that a GPU reads has the GPU's number.
+            Self::Cuda(index) => MemoryInfo::new(
                 AllocationDevice::CUDA_PINNED,
-                0,
+                index,
                 AllocatorType::Device,
                 kind,
             ),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
+use std::path::Path;
 use std::ptr;
 
 use ort::AsPointer;
@@ -9,7 +10,7 @@ use serde::Serialize;
 
 use crate::bundle::ModelFile;
 use crate::device::Device;
-use crate::error::{Result, internal};
+use crate::error::{Error, Result, internal};
 use crate::pipeline::Options;
 use crate::session::Session;
 
@@ -59,6 +60,28 @@ impl Placement {
         }
         counts
     }
+}
+
+/// Fails where a graph that was loaded for a device has no node there.
+///
+/// # Errors
+/// [`Error::Device`]: the CPU does all of it.
+pub(super) fn takes_part(
+    session: &ort::session::Session,
+    device: &Device,
+    path: &Path,
+) -> Result<()> {
+    let nodes = assigned(session).map_err(internal)?;
+    let cpu = Device::cpu();
+    let on_cpu = |node: &PlacedNode| node.provider == cpu.provider().onnxruntime;
+    if nodes.is_empty() || !nodes.iter().all(on_cpu) {
+        return Ok(());
+    }
+    Err(Error::Device(format!(
+        "device {device} takes no node of {}, and the CPU would do all of it; many accelerators want \
+         fixed shapes and int8, and say in ONNX Runtime's log what they miss",
+        path.display()
+    )))
 }
 
 // The `ort` crate has no call for it.

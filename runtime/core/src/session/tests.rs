@@ -33,9 +33,22 @@ fn saved(folder: &Path) -> PathBuf {
     path
 }
 
-type Inputs<'v> = Vec<(&'v str, SessionInputValue<'v>)>;
+/// As after a device has taken no node.
+#[test]
+fn a_device_that_leaves_all_to_the_cpu_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = saved(folder.path());
+    let session = Session::load_recorded(&path.as_path().into(), &Options::default()).unwrap();
+    let placed = |device: &str| {
+        let device: Devices = device.parse().unwrap();
+        placement::takes_part(&session.inner, device.iter().next().unwrap(), &path)
+    };
+    let error = placed("xnnpack").unwrap_err();
+    assert_eq!(error.kind(), bevel_manifest::ErrorKind::Device);
+    assert!(error.to_string().contains("takes no node of"), "{error}");
+}
 
-fn inputs<'v>(x: &'v [f32], ids: &'v [i64]) -> Inputs<'v> {
+fn inputs<'v>(x: &'v [f32], ids: &'v [i64]) -> Inputs<'v, 'v> {
     let x = TensorRef::from_array_view(([ids.len(), 3], x)).unwrap();
     let ids = TensorRef::from_array_view(([ids.len()], ids)).unwrap();
     vec![("x", x.into()), ("ids", ids.into())]

@@ -44,7 +44,7 @@ impl Tokens {
             return BinTokenizer::load(file).map(Self::Bin);
         }
         match ByteTokenizer::load(file)? {
-            Some(tokenizer) => Ok(Self::Bytes(tokenizer, file.clone())),
+            Some(tokenizer) => Ok(Self::Bytes(tokenizer, file.alone())),
             None => Ok(Self::Json(Box::new(Bpe::load(file)?))),
         }
     }

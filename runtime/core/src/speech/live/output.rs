@@ -45,6 +45,12 @@ impl LiveOutput {
         }
     }
 
+    /// Whether nothing hears any more, because of [`close`](Self::close) or a panic: polling does not wait then.
+    pub fn is_over(&self) -> bool {
+        let mail = self.shared.mail();
+        mail.dead && mail.events.is_empty()
+    }
+
     /// How loud it is, in dB of full scale: −100 (silence) to 0.
     pub fn level_db(&self) -> f32 {
         f32::from_bits(self.shared.level.load(Relaxed))
