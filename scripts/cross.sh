@@ -19,7 +19,8 @@ name=$(value name) triple=$(value triple) glibc=$(value glibc)
 : "${name:?in $profile}" "${triple:?in $profile}" "${glibc:?in $profile}"
 # What a board runs; no microphone, for which the program would need ALSA's library to start. Providers have
 # features of their names, and link nothing.
-providers=$(sed -nE 's/^providers *= *\[(.*)\].*/\1/p' "$profile" | tr -d ' "' | tr ',' '\n' | sed '/^cpu$/d;s/^/,/' | tr -d '\n')
+providers=$(sed -n '/^providers *=/,/]/p' "$profile" | tr -d ' "\n' | sed -E 's/^providers=\[//; s/].*//' |
+    tr ',' '\n' | sed -E 's/:.*//; /^(cpu)?$/d; s/^/,/' | sort -u | tr -d '\n')
 features=${FEATURES:-runtime,text,vision,speech,listen}$providers
 build=${PROFILE:-device}
 

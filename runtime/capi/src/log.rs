@@ -57,7 +57,8 @@ static SINK: RwLock<Option<Sink>> = RwLock::new(None);
 
 /// Hands messages of `level` and more important ones to `callback`; null for nobody. What was set before
 /// is no longer called when this returns. ONNX Runtime itself tells warnings and errors. Without a
-/// callback messages are dropped; nothing is ever printed.
+/// callback messages are dropped; nothing is ever printed. Under a memory cap ONNX Runtime may tell of an error
+/// in a run that then succeeds, because it is tried again once what lies idle was given back.
 ///
 /// Thread-safe. Errors: BEVEL_BAD_INPUT for a level that is none.
 #[unsafe(no_mangle)]

@@ -226,3 +226,30 @@ fn data(dtype: bevel_dtype, bytes: &[u8]) -> Result<TensorData, String> {
         BEVEL_OTHER => return Err("say of which type it is".into()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_of_a_graph_have_a_size_where_their_shape_is_fixed() {
+        for (dtype, shape, expected) in [
+            ("float32", vec![Some(1), Some(3), Some(4)], 48),
+            // Given and answered as float32.
+            ("float16", vec![Some(2)], 8),
+            ("int64", vec![], 8),
+            ("bool", vec![Some(5)], 5),
+            ("float32", vec![None, Some(3)], 0),
+            ("string", vec![Some(3)], 0),
+            ("float64", vec![Some(usize::MAX), Some(2)], 0),
+            ("float64", vec![Some(usize::MAX)], 0),
+        ] {
+            let name = "t".to_owned();
+            let told = bevel_tensor_info::of_graph(&TensorInfo { name, dtype, shape });
+            let Ok(info) = told else {
+                panic!("{dtype} is refused");
+            };
+            assert_eq!(info.size_bytes, expected, "{dtype} {:?}", info.shape);
+        }
+    }
+}

@@ -182,10 +182,10 @@ impl Session {
                 None => builder.commit_from_file(path),
             })
         };
-        let full = |e: &ort::Error| match device.is_cpu() {
-            true => runtime.out_of_memory(&one_line(&e.to_string())),
+        let full = |e: &ort::Error| match Memory::of(device) {
+            None => runtime.out_of_memory(&one_line(&e.to_string())),
             // What is full is the device: another one of the list may do.
-            false => None,
+            Some(_) => None,
         };
         let mut inner = commit()?;
         if inner.as_ref().is_err_and(|e| full(e).is_some()) {
@@ -394,9 +394,9 @@ fn run_error(path: &Path, error: &ort::Error, cancel: &Cancel, device: &Device) 
     if let Err(cancelled) = cancel.check() {
         return cancelled;
     }
-    let memory = match device.is_cpu() {
-        true => Runtime::get().ok().and_then(|r| r.out_of_memory(&what)),
-        false => device_is_full(device, &what),
+    let memory = match Memory::of(device) {
+        None => Runtime::get().ok().and_then(|r| r.out_of_memory(&what)),
+        Some(_) => device_is_full(device, &what),
     };
     memory.unwrap_or_else(|| Error::Run {
         graph: path
@@ -412,7 +412,8 @@ fn run_error(path: &Path, error: &ort::Error, cancel: &Cancel, device: &Device) 
 fn device_is_full(device: &Device, what: &str) -> Option<Error> {
     let at = said_full(what)?;
     Some(Error::Memory(format!(
-        "device {device}: {}; take a smaller variant or input, or raise its `memory=`",
+        "device {device}: {}; take a smaller variant or input, or raise its `memory=`, and the memory cap \
+         where there is one",
         &what[at..]
     )))
 }

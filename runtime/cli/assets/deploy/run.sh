@@ -92,7 +92,6 @@ first_start() {
 
 # DESTDIR puts it below another folder, without starting anything: for making images.
 install() {
-    # The user of the service reads it.
     umask 022
     root=${DESTDIR-}
     [ -n "$root" ] || [ "$(id -u)" = 0 ] || exec sudo "$0" install
@@ -101,6 +100,8 @@ install() {
         mkdir -p "$root/opt/bevel"
         rm -rf "$to.new" "$to.old"
         cp -R "$here" "$to.new"
+        # Whoever unpacked it, the user of the service reads it.
+        chmod -R u=rwX,go=rX "$to.new"
         rm -f "$to.new/.self-test"
         if [ -e "$to" ]; then mv "$to" "$to.old"; fi
         mv "$to.new" "$to"

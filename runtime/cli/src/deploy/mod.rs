@@ -113,7 +113,7 @@ pub fn deploy(args: &DeployArgs) -> anyhow::Result<()> {
     let bundle = open::bundle(&args.bundle, None)?;
     let name = name::name(args.name.as_deref(), &bundle.manifest().name)?;
     let chosen = model::choose(bundle.manifest(), &target, args.variant.as_deref())?;
-    let program = parts::program(args.program.as_deref(), &target)?;
+    let program = parts::program(args.program.as_deref(), &target, &devices)?;
     let library = parts::library(args.onnxruntime.as_deref(), &target)?;
     let parent = match outputs.first().map(|output| output.path().parent()) {
         Some(parent) => parent.unwrap_or(Path::new("")).to_owned(),
@@ -170,7 +170,7 @@ fn fill(
     let mut notes = Vec::new();
     staged.copy(&program.path, "bin/bevel", true)?;
     staged.copy(&library.path, LIBRARY, false)?;
-    let beside = parts::beside(&library.path, devices)?;
+    let beside = parts::beside(&library.path, target, devices)?;
     for path in &beside {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         staged.copy(path, &format!("lib/{file}"), false)?;

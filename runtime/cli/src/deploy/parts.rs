@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use bevel::Devices;
 use bevel::elf::Elf;
+use bevel::{Device, Devices};
 use bevel_manifest::{ErrorKind, Target};
 
 use super::devices;
@@ -16,11 +16,11 @@ pub struct Part {
 }
 
 /// The program that was given, or the one that `make cross` has built for the board or for every board of
-/// its kind.
+/// its kind, which has no providers besides the CPU.
 ///
 /// # Errors
 /// Of kind `Device` where there is none, or it does not run on the board.
-pub fn program(given: Option<&Path>, target: &Target) -> anyhow::Result<Part> {
+pub fn program(given: Option<&Path>, target: &Target, devices: &Devices) -> anyhow::Result<Part> {
     let name = &target.name;
     let processor = target.triple.split('-').next().unwrap_or_default();
     let next = format!("`make cross T={name}` builds one; --program FILE takes another");
@@ -28,8 +28,10 @@ pub fn program(given: Option<&Path>, target: &Target) -> anyhow::Result<Part> {
         Some(given) => given.to_owned(),
         None => {
             let places = build_folders().into_iter().flat_map(|folder| {
-                let names = [name.clone(), format!("generic-{processor}")];
-                names.map(|name| folder.join("cross").join(name).join("bevel"))
+                let generic = devices.iter().all(Device::is_cpu);
+                let generic = generic.then(|| format!("generic-{processor}"));
+                let names = [Some(name.clone()), generic].into_iter().flatten();
+                names.map(move |name| folder.join("cross").join(name).join("bevel"))
             });
             first(places, &format!("no program for {name}"), &next)?
         }
@@ -65,7 +67,7 @@ pub fn library(given: Option<&Path>, target: &Target) -> anyhow::Result<Part> {
 ///
 /// # Errors
 /// Of kind `Device` where one that the board's devices need is not there: it would use its CPU.
-pub fn beside(library: &Path, devices: &Devices) -> anyhow::Result<Vec<PathBuf>> {
+pub fn beside(library: &Path, target: &Target, devices: &Devices) -> anyhow::Result<Vec<PathBuf>> {
     // Behind a link are the other files of the same release.
     let library = library.canonicalize()?;
     let folder = library.parent().unwrap_or(Path::new(""));
@@ -85,6 +87,10 @@ pub fn beside(library: &Path, devices: &Devices) -> anyhow::Result<Vec<PathBuf>>
                 library.display()
             );
             return Err(fail(ErrorKind::Device, what));
+        }
+        for name in &needed {
+            let next = "take all of them of one build for the board";
+            part(folder.join(name), target, next)?;
         }
         wanted.extend(needed);
     }

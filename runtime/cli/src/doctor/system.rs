@@ -14,6 +14,11 @@ const FEATURES: &[(&str, bool)] = &[
     ("microphone", cfg!(feature = "microphone")),
     ("cuda", cfg!(feature = "cuda")),
     ("tensorrt", cfg!(feature = "tensorrt")),
+    ("xnnpack", cfg!(feature = "xnnpack")),
+    ("acl", cfg!(feature = "acl")),
+    ("openvino", cfg!(feature = "openvino")),
+    ("coreml", cfg!(feature = "coreml")),
+    ("qnn", cfg!(feature = "qnn")),
 ];
 
 pub fn look(root: &Root, found: &mut Findings) {

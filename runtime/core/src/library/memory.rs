@@ -99,6 +99,8 @@ impl Arena {
         let give_back = || -> ort::Result<()> {
             let mut session = Session::builder(environment)?
                 .with_env_allocators()?
+                // No thread of its own.
+                .with_intra_threads(1)?
                 .commit_from_memory(IDENTITY)?;
             let mut options = RunOptions::new()?;
             options.set(GIVE_BACK.0, GIVE_BACK.1)?;
