@@ -11,6 +11,7 @@ use std::process::{Command, Output, Stdio};
 
 use bevel_tests::{arg, bevel, bundle, missing, needs, pulled, root, skipped, success};
 use serde_json::Value;
+use tempfile::TempDir;
 
 const MINILM: &str = "all-minilm-l6-v2";
 
@@ -46,6 +47,14 @@ fn deploy(bundle: &Path, profile: &Path, arguments: &[&str]) -> Command {
 
 fn deployed(bundle: &Path, profile: &Path, out: &Path) {
     success(&deploy(bundle, profile, &["-o", arg(out)]).output().unwrap());
+}
+
+/// A deployment for this machine, with a profile that is changed so, in a folder of its own.
+fn deployed_here(bundle: &Path, changes: &[(&str, &str)]) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    deployed(bundle, &profile(folder.path(), changes), &out);
+    (folder, out)
 }
 
 /// `run.sh` of a deployment, as a shell that knows nothing starts it.
@@ -124,10 +133,7 @@ fn an_archive_answers_in_an_empty_environment() {
 #[test]
 fn what_is_not_as_it_was_is_named() {
     let bundle = needs!(bundle(MINILM));
-    let folder = tempfile::tempdir().unwrap();
-    let profile = profile(folder.path(), &[]);
-    let out = folder.path().join("out");
-    deployed(&bundle, &profile, &out);
+    let (_folder, out) = deployed_here(&bundle, &[]);
     assert_eq!(success(&started(&out, &["self-test"])), "OK\n");
     for name in [
         "model.bevel/tokenizer.json",
@@ -153,9 +159,7 @@ fn what_is_not_as_it_was_is_named() {
 #[test]
 fn a_list_of_hashes_that_is_cut_off_or_no_list_is_told() {
     let bundle = needs!(bundle(MINILM));
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("out");
-    deployed(&bundle, &profile(folder.path(), &[]), &out);
+    let (_folder, out) = deployed_here(&bundle, &[]);
     let sums = out.join("SHA256SUMS");
     let whole = fs::read_to_string(&sums).unwrap();
     let half = &whole[..whole.len() / 2];
@@ -170,9 +174,7 @@ fn a_list_of_hashes_that_is_cut_off_or_no_list_is_told() {
 #[test]
 fn a_program_that_does_not_start_is_told_with_its_reason() {
     let bundle = needs!(bundle(MINILM));
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("out");
-    deployed(&bundle, &profile(folder.path(), &[]), &out);
+    let (_folder, out) = deployed_here(&bundle, &[]);
     // With the right hash, as one for another processor would have it.
     let program = out.join("bin/bevel");
     let sums = out.join("SHA256SUMS");
@@ -200,13 +202,8 @@ fn a_service_that_is_confined_to_a_core_passes() {
         skipped("one core");
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("out");
-    let last = profile(
-        folder.path(),
-        &[("threads = 1\n", "threads = 1\ncores = [1]\n")],
-    );
-    deployed(&bundle, &last, &out);
+    let last = [("threads = 1\n", "threads = 1\ncores = [1]\n")];
+    let (_folder, out) = deployed_here(&bundle, &last);
     let mut run = Command::new("taskset");
     run.env_clear().args(["-c", "1"]).arg(out.join("run.sh"));
     let output = run.arg("self-test").output().unwrap();
@@ -216,10 +213,7 @@ fn a_service_that_is_confined_to_a_core_passes() {
 #[test]
 fn another_board_is_told() {
     let bundle = needs!(bundle(MINILM));
-    let folder = tempfile::tempdir().unwrap();
-    let profile = profile(folder.path(), &[("threads = 1\n", "threads = 4000\n")]);
-    let out = folder.path().join("out");
-    deployed(&bundle, &profile, &out);
+    let (_folder, out) = deployed_here(&bundle, &[("threads = 1\n", "threads = 4000\n")]);
     let output = started(&out, &["self-test"]);
     assert_eq!(output.status.code(), Some(4), "{output:?}");
     assert!(told(&output).contains("4000 cores"), "{}", told(&output));
@@ -228,16 +222,12 @@ fn another_board_is_told() {
 #[test]
 fn the_self_test_runs_where_the_model_does() {
     let bundle = needs!(bundle(MINILM));
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("out");
     // Of a provider that this ONNX Runtime lacks.
-    let acl = profile(folder.path(), &[("\"cpu\"", "\"acl\"")]);
-    deployed(&bundle, &acl, &out);
+    let (_folder, out) = deployed_here(&bundle, &[("\"cpu\"", "\"acl\"")]);
     let output = started(&out, &["self-test"]);
     assert_eq!(output.status.code(), Some(4), "{output:?}");
     assert!(told(&output).contains("ACL"), "{}", told(&output));
-    let both = profile(folder.path(), &[("\"cpu\"", "\"acl\", \"cpu\"")]);
-    deployed(&bundle, &both, &out);
+    let (_folder, out) = deployed_here(&bundle, &[("\"cpu\"", "\"acl\", \"cpu\"")]);
     let output = started(&out, &["self-test"]);
     assert!(told(&output).contains("cpu answers"), "{}", told(&output));
     assert_eq!(success(&output), "OK\n");
@@ -285,15 +275,11 @@ fn other_answers_than_recorded_are_told() {
 fn every_kind_of_input_has_a_self_test() {
     for model in ["moonshine-tiny", "yolox-nano"] {
         let model = needs!(pulled(model));
-        let folder = tempfile::tempdir().unwrap();
-        let out = folder.path().join("out");
-        deployed(&model, &profile(folder.path(), &[]), &out);
+        let (_folder, out) = deployed_here(&model, &[]);
         assert_eq!(success(&started(&out, &["self-test"])), "OK\n");
     }
     let model = needs!(bundle("efficientnet-lite0"));
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("out");
-    deployed(&model, &profile(folder.path(), &[]), &out);
+    let (_folder, out) = deployed_here(&model, &[]);
     assert_eq!(success(&started(&out, &["self-test"])), "OK\n");
 }
 

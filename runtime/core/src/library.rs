@@ -78,13 +78,12 @@ impl RuntimeOptions {
 /// The loaded library and its one environment.
 pub struct Runtime {
     pub(crate) environment: ort::environment::Environment,
-    pub(crate) pool: Pool,
     arena: Option<Arena>,
     confinement: Confinement,
     path: PathBuf,
     threads: usize,
     /// What it was started with.
-    options: RuntimeOptions,
+    pub(crate) options: RuntimeOptions,
 }
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
@@ -147,7 +146,6 @@ impl Runtime {
             .transpose()?;
         Ok(RUNTIME.get_or_init(|| Self {
             environment,
-            pool: options.pool,
             arena,
             confinement,
             path,

@@ -433,14 +433,14 @@ fn builder(
     };
     let mut builder = ort::session::Session::builder(&runtime.environment)?
         .with_optimization_level(level)?
-        .with_intra_op_spinning(runtime.pool == Pool::PerGraph)?
+        .with_intra_op_spinning(runtime.options.pool == Pool::PerGraph)?
         .with_inter_op_spinning(false)?
         // A pattern is kept per shape, and shapes vary with every text and recording.
         .with_memory_pattern(false)?;
-    if threads.is_some() && runtime.pool == Pool::Shared {
+    if threads.is_some() && runtime.options.pool == Pool::Shared {
         builder = builder.with_independent_thread_pool()?;
     }
-    if threads.is_some() || runtime.pool == Pool::PerGraph {
+    if threads.is_some() || runtime.options.pool == Pool::PerGraph {
         builder = builder
             .with_intra_threads(threads.unwrap_or(runtime.threads()))?
             .with_config_entry("session.force_spinning_stop", "1")?;
